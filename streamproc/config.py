@@ -1,0 +1,130 @@
+"""Settings, frozen, from the environment (``STREAMPROC_…``) or ``streamproc.toml``.
+
+The environment wins over the file. A wrong value is one sentence that names the variable
+(:class:`~streamproc.errors.SettingsError`, exit status 2).
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from streamproc.errors import SettingsError
+
+__all__ = ["Inference", "Settings", "WriteBack", "load_settings"]
+
+PREFIX = "STREAMPROC_"
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class Inference(StrEnum):
+    """Where the models run."""
+
+    ONNX = "onnx"
+    TRITON = "triton"
+
+
+class WriteBack(StrEnum):
+    """Whether this worker's notes enter the graph."""
+
+    ON = "on"
+    OFF = "off"
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set. Names of variables: ``STREAMPROC_`` + the field in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", toml_file="streamproc.toml"
+    )
+
+    kafka_bootstrap: str = Field("127.0.0.1:9092", min_length=1)
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_sasl_username: str = ""
+    kafka_sasl_password: str = Field("", repr=False)
+    kafka_ssl_cafile: Path | None = None
+    topic_prefix: str = Field("", max_length=64, pattern=r"^[A-Za-z0-9._-]*$")
+    topic_partitions: int = Field(6, ge=1, le=1000)
+    topic_replication: int = Field(1, ge=1, le=9)
+    consumer_group: str = Field("streamproc", min_length=1, max_length=200)
+
+    milvus_uri: str = Field("streamproc.db", min_length=1)
+    milvus_token: str = Field("", repr=False)
+    milvus_timeout_seconds: float = Field(10.0, gt=0, le=600)
+
+    inference: Inference = Inference.ONNX
+    inference_threads: int = Field(0, ge=0, le=256, description="0: as many as there are cores")
+    triton_url: str = "127.0.0.1:8001"
+    bundle: Path | None = None
+
+    write_back: WriteBack = WriteBack.ON
+    min_confidence: float = Field(0.5, ge=0, le=1)
+    max_tags: int = Field(10, ge=1, le=100)
+    related_notes: int = Field(5, ge=0, le=50)
+
+    batch_size: int = Field(64, ge=1, le=1024)
+    linger_seconds: float = Field(0.02, ge=0, le=10)
+    attempt_seconds: float = Field(30.0, gt=0, le=600)
+    max_attempts: int = Field(5, ge=1, le=100)
+    drain_seconds: float = Field(10.0, gt=0, le=300)
+    stuck_seconds: float = Field(120.0, gt=0, le=3600)
+    session_timeout_seconds: float = Field(60.0, ge=6, le=600)
+
+    max_note_bytes: int = Field(MIB, ge=KIB, le=64 * MIB)
+    max_text_chars: int = Field(200_000, ge=1)
+
+    web_host: str = "0.0.0.0"  # noqa: S104 - probes and scrapers come from outside the container
+    web_port: int = Field(6066, ge=0, le=65535)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    cache_dir: Path = Path("~/.cache/streamproc")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then ``streamproc.toml``."""
+        del dotenv_settings, file_secret_settings
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def milvus_is_local(self) -> bool:
+        """Whether the graph is a Milvus Lite file, which only one process may open."""
+        return "://" not in self.milvus_uri
+
+    @property
+    def max_output_bytes(self) -> int:
+        """The record size that every output topic and the producer allow: the input limit plus 64 KiB."""
+        return self.max_note_bytes + 64 * KIB
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: a value cannot be used; the sentence names its variable.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(
+            f"{PREFIX}{name.upper()} = {first['input']!r} cannot be used: {first['msg'].lower()}. "
+            "Set it in the environment or in streamproc.toml."
+        ) from None
+    except ValueError as error:
+        raise SettingsError(f"streamproc.toml cannot be read: {error}. Correct the file or remove it.") from None

@@ -1,0 +1,74 @@
+"""What a search of the graph finds, and the Protocol of a graph that can be searched."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from streamproc.events.graph import Provenance
+
+__all__ = ["Edge", "Graph", "Hits", "NoteHit", "SegmentHit", "TagHit"]
+
+
+class Edge(NamedTuple):
+    """A deterministic edge of a neighbour, as written; redirects and judgements are applied on reading."""
+
+    tag_id: str
+    weight: float
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class TagHit:
+    """A tag near the note: cosine of their vectors."""
+
+    tag_id: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class NoteHit:
+    """A note near the note, with its deterministic edges."""
+
+    note_id: str
+    similarity: float
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentHit:
+    """A passage of knowledge near the note."""
+
+    segment_id: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """Everything the graph finds for one note, each list nearest first, ties in order of id."""
+
+    tags: tuple[TagHit, ...]
+    notes: tuple[NoteHit, ...]
+    segments: tuple[SegmentHit, ...] = ()
+
+
+class Graph(Protocol):
+    """A graph that can be searched. Milvus in production, exact numpy in training and evaluation."""
+
+    async def search(
+        self, vectors: np.ndarray, *, tags: int, notes: int, segments: int
+    ) -> Sequence[Hits]:
+        """Find the nearest vertices of each vector, in one batched search per kind of vertex.
+
+        Args:
+            vectors: float32[n, dimension], of unit length.
+            tags: how many tags for each.
+            notes: how many notes for each.
+            segments: how many passages for each (0: none are searched).
+
+        Raises:
+            DependencyDownError: the graph cannot be reached.
+            DeadlineError: it did not answer in time.
+        """
+        ...

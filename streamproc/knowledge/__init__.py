@@ -1,0 +1,1 @@
+"""What people publish: the tag repository, their judgements, and passages of knowledge."""

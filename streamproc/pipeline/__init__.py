@@ -1,0 +1,1 @@
+"""From a batch of notes to outcomes, without Kafka, Triton or a server."""
