@@ -1,0 +1,121 @@
+"""A model bundle: a directory of ONNX files, a tokenizer and the manifest that names and hashes them."""
+
+import importlib.resources
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from streamproc.errors import BundleError
+from streamproc.inference.digest import sha256_file
+from streamproc.inference.manifest import FORMAT, MANIFEST_FILE, Manifest
+
+__all__ = ["Bundle", "default_bundle_path", "write_manifest"]
+
+
+def default_bundle_path() -> Path:
+    """The directory of the bundle that is installed with the package."""
+    return Path(str(importlib.resources.files("streamproc"))) / "bundles" / "general"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle whose files are present and unaltered.
+
+    Attributes:
+        path: its directory.
+        manifest: what it says about itself.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    @classmethod
+    def load(cls, path: Path) -> "Bundle":
+        """Read the manifest and verify the hash of every file it names.
+
+        Args:
+            path: the bundle's directory.
+
+        Raises:
+            BundleError: the manifest is missing, malformed or of another format, or a file is
+                missing, altered or outside the bundle.
+        """
+        manifest = _read_manifest(path / MANIFEST_FILE)
+        for name, expected in manifest.files.items():
+            _verify(path, name, expected)
+        for name in _files_in_use(manifest):
+            if name not in manifest.files:
+                raise BundleError(
+                    f"{path / MANIFEST_FILE} uses {name} but records no hash of it: export the bundle again"
+                )
+        return cls(path, manifest)
+
+    def file(self, name: str) -> Path:
+        """The full path of a file named in the manifest."""
+        return self.path / name
+
+
+def write_manifest(path: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest with fresh hashes of all files it uses, and return it.
+
+    Args:
+        path: the bundle's directory, its files already in place.
+        manifest: what to record; its ``files`` are computed anew.
+
+    Raises:
+        BundleError: a file it uses is not in the directory.
+    """
+    for name in _files_in_use(manifest):
+        if not (path / name).is_file():
+            raise BundleError(f"{path / name} is missing: write the model files before the manifest")
+    hashed = msgspec.structs.replace(
+        manifest, files={name: sha256_file(path / name) for name in sorted(_files_in_use(manifest))}
+    )
+    encoded = msgspec.json.format(msgspec.json.encode(hashed), indent=2)
+    (path / MANIFEST_FILE).write_bytes(encoded + b"\n")
+    return hashed
+
+
+def _files_in_use(manifest: Manifest) -> Iterable[str]:
+    yield manifest.encoder.file
+    yield manifest.encoder.tokenizer
+    if manifest.tagger is not None:
+        yield manifest.tagger.file
+    if manifest.calibrator is not None:
+        yield manifest.calibrator.file
+
+
+def _read_manifest(file: Path) -> Manifest:
+    try:
+        manifest = msgspec.json.decode(file.read_bytes(), type=Manifest)
+    except OSError as error:
+        raise BundleError(
+            f"{file} cannot be read ({error.strerror}): point to a directory that holds a model bundle"
+        ) from error
+    except msgspec.MsgspecError as error:
+        raise BundleError(f"{file} is not a bundle manifest ({error}): export the bundle again") from error
+    if manifest.format != FORMAT:
+        raise BundleError(
+            f"{file} has format {manifest.format}, this version reads format {FORMAT}: "
+            "use a bundle exported for it"
+        )
+    return manifest
+
+
+def _verify(path: Path, name: str, expected: str) -> None:
+    relative = PurePosixPath(name)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise BundleError(f"{path / MANIFEST_FILE} names {name}, outside the bundle: do not use this bundle")
+    try:
+        actual = sha256_file(path / name)
+    except OSError as error:
+        raise BundleError(
+            f"{path / name} cannot be read ({error.strerror}): the bundle is incomplete, copy it again"
+        ) from error
+    if actual != expected:
+        raise BundleError(
+            f"{path / name} has SHA-256 {actual[:12]}… where the manifest records {expected[:12]}…: "
+            "the file was altered or cut short, copy the bundle again"
+        )

@@ -1,0 +1,142 @@
+"""What a model bundle says about itself: ``manifest.json``."""
+
+import msgspec
+
+from streamproc.inference.calibration import CalibrationMap
+
+__all__ = [
+    "FORMAT",
+    "MANIFEST_FILE",
+    "Attribution",
+    "CalibratorSpec",
+    "EncoderSpec",
+    "Manifest",
+    "RecallFit",
+    "TaggerSpec",
+]
+
+FORMAT = 1
+MANIFEST_FILE = "manifest.json"
+
+
+class EncoderSpec(msgspec.Struct, frozen=True):
+    """The sentence encoder: ``input_ids, attention_mask int64[batch, tokens] -> embedding float32[batch, dimension]``.
+
+    Attributes:
+        file: the ONNX file; pooling and L2 normalisation are inside its graph.
+        tokenizer: the ``tokenizer.json``, without truncation or padding of its own.
+        dimension: length of a vector.
+        window_tokens: tokens a window holds, special tokens included.
+        max_windows: windows read of a long text; what is left out sets ``truncated``.
+        float_sha256: hash of the float weights. It names the vector collections: the int8 and float
+            forms of one encoder share it, two encoders never do.
+        cosine_to_float_mean: mean cosine of this file's vectors to the float form's, over a sample of texts.
+        cosine_to_float_min: the lowest of them.
+    """
+
+    file: str
+    tokenizer: str
+    dimension: int
+    window_tokens: int
+    max_windows: int
+    float_sha256: str
+    cosine_to_float_mean: float
+    cosine_to_float_min: float
+
+
+class TaggerSpec(msgspec.Struct, frozen=True):
+    """The tagger: ``evidence float32[rows, features] -> logit float32[rows]``, every row on its own.
+
+    Attributes:
+        file: the ONNX file.
+        version: recorded in every output.
+        features: names of the evidence columns, in order.
+        training_data: names of the data sets it was trained on.
+    """
+
+    file: str
+    version: str
+    features: tuple[str, ...]
+    training_data: tuple[str, ...]
+
+
+class CalibratorSpec(msgspec.Struct, frozen=True):
+    """The judge: ``features float32[rows, evidence + 1] -> logits float32[rows, 2]`` (Yes, No).
+
+    Its input is the evidence followed by the tagger's logit.
+
+    Attributes:
+        file: the ONNX file.
+        version: recorded in every output.
+        map: applied to the softmax of the two logits; fitted on this very file.
+        training_data: names of the data sets it was trained and fitted on.
+    """
+
+    file: str
+    version: str
+    map: CalibrationMap
+    training_data: tuple[str, ...]
+
+
+class RecallFit(msgspec.Struct, frozen=True):
+    """Recall thresholds and shares fitted to the encoder (LLM4Tag section 3.1; the paper's belong to BGE).
+
+    Attributes:
+        delta_content_tag: lowest cosine of a content–tag similarity edge (δ_ct).
+        delta_content_content: lowest cosine of a content–content similarity edge (δ_cc).
+        max_content_tag: most candidates taken by C2T.
+        max_neighbour_tag: most candidates taken by C2C2T.
+        fitted_on: names of the data sets used.
+    """
+
+    delta_content_tag: float
+    delta_content_content: float
+    max_content_tag: int
+    max_neighbour_tag: int
+    fitted_on: tuple[str, ...]
+
+
+class Attribution(msgspec.Struct, frozen=True):
+    """Whose work a file of the bundle is.
+
+    Attributes:
+        work: the name of the work.
+        source: where it is published.
+        licence: SPDX identifier.
+        changes: what was changed, as the licence asks to state.
+    """
+
+    work: str
+    source: str
+    licence: str
+    changes: str
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """A bundle's contents, versions and fitted numbers.
+
+    A bundle in the making has an encoder only; tagger, calibrator and recall are added by training.
+
+    Attributes:
+        format: version of this layout.
+        name: the bundle's name.
+        version: the bundle's version.
+        languages: language codes (ISO 639-1) the models were made for.
+        encoder: the encoder.
+        files: relative path → SHA-256 (hex) of every file beside the manifest.
+        attributions: whose work the files are.
+        tagger: the tagger, once trained.
+        calibrator: the calibrator, once trained.
+        recall: the fitted recall, once fitted.
+    """
+
+    format: int
+    name: str
+    version: str
+    languages: tuple[str, ...]
+    encoder: EncoderSpec
+    files: dict[str, str]
+    attributions: tuple[Attribution, ...]
+    tagger: TaggerSpec | None = None
+    calibrator: CalibratorSpec | None = None
+    recall: RecallFit | None = None
