@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,7 +18,7 @@ from pydantic_settings import (
 
 from streamproc.errors import SettingsError
 
-__all__ = ["Inference", "Settings", "WriteBack", "load_settings"]
+__all__ = ["Inference", "KindRule", "Settings", "WriteBack", "load_settings"]
 
 PREFIX = "STREAMPROC_"
 KIB = 1024
@@ -37,6 +37,15 @@ class WriteBack(StrEnum):
 
     ON = "on"
     OFF = "off"
+
+
+class KindRule(BaseModel):
+    """What holds for tags of one kind where it differs from the rule for all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_confidence: float | None = Field(None, ge=0, le=1)
+    max_tags: int | None = Field(None, ge=0, le=100)
 
 
 class Settings(BaseSettings):
@@ -69,6 +78,9 @@ class Settings(BaseSettings):
     write_back: WriteBack = WriteBack.ON
     min_confidence: float = Field(0.5, ge=0, le=1)
     max_tags: int = Field(10, ge=1, le=100)
+    kinds: dict[str, KindRule] = Field(
+        default_factory=dict, description='JSON, for instance {"category": {"max_tags": 1}}'
+    )
     related_notes: int = Field(5, ge=0, le=50)
 
     batch_size: int = Field(64, ge=1, le=1024)
@@ -127,4 +139,6 @@ def load_settings(**overrides: object) -> Settings:
             "Set it in the environment or in streamproc.toml."
         ) from None
     except ValueError as error:
-        raise SettingsError(f"streamproc.toml cannot be read: {error}. Correct the file or remove it.") from None
+        raise SettingsError(
+            f"streamproc.toml cannot be read: {error}. Correct the file or remove it."
+        ) from None

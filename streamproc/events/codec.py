@@ -213,10 +213,14 @@ def _key_text(key: bytes | None, what: str) -> str:
     except UnicodeDecodeError:
         raise DecodeError(f"the key {key!r} is not UTF-8") from None
     if len(text) > 256 or any(ord(char) < 32 or ord(char) == 127 for char in text):
-        raise DecodeError(f"the key {text[:80]!r} is not an identifier: 1-256 characters, no control characters")
+        raise DecodeError(
+            f"the key {text[:80]!r} is not an identifier: 1-256 characters, no control characters"
+        )
     return text
 
 
 def _check_key(key: bytes | None, expected: str, field: str) -> None:
     if key is not None and key != expected.encode():
-        raise KeyMismatchError(f"the key {key[:200]!r} disagrees with {field} {expected!r}; they must be equal")
+        raise KeyMismatchError(
+            f"the key {key[:200]!r} disagrees with {field} {expected!r}; they must be equal"
+        )

@@ -11,7 +11,16 @@ from streamproc.events.fields import Event, Id
 from streamproc.events.note import Note
 from streamproc.events.position import SourcePosition
 
-__all__ = ["GraphEdge", "GraphNote", "GraphTag", "Origin", "Provenance", "Relation", "SimilarTo", "pack_vector"]
+__all__ = [
+    "GraphEdge",
+    "GraphNote",
+    "GraphTag",
+    "Origin",
+    "Provenance",
+    "Relation",
+    "SimilarTo",
+    "pack_vector",
+]
 
 Weight = Annotated[float, msgspec.Meta(ge=0, le=1)]
 

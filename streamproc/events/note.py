@@ -39,5 +39,3 @@ class NoteDeleted(msgspec.Struct, frozen=True):
     """A tombstone on ``notes.new``: the note is to vanish everywhere."""
 
     note_id: Id
-
-

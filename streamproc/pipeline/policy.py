@@ -1,0 +1,87 @@
+"""The decision policy: from calibrated confidences to the tags a note gets."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from streamproc.config import KindRule, Settings
+from streamproc.events.tag import TagChange, TagPolicy
+
+__all__ = ["Decision", "Policy", "Scored", "decide"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A candidate with its confidence and what people said of it on this very note."""
+
+    index: int
+    """Where the candidate stands in the recall's list."""
+    tag: TagChange
+    confidence: float
+    judged: bool | None = None
+    """True or False: a person's word on this tag of this note; None: nobody spoke."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """When a tag is emitted: threshold and number, for all and by kind (LLM4Tag drops tags under .5)."""
+
+    min_confidence: float = 0.5
+    max_tags: int = 10
+    kinds: Mapping[str, KindRule] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Policy":
+        """The policy that the settings describe."""
+        return cls(settings.min_confidence, settings.max_tags, settings.kinds)
+
+    def threshold(self, kind: str) -> float:
+        """The least confidence with which a tag of this kind is emitted."""
+        rule = self.kinds.get(kind)
+        if rule is None or rule.min_confidence is None:
+            return self.min_confidence
+        return rule.min_confidence
+
+    def limit(self, kind: str) -> int:
+        """How many tags of this kind a note gets at most."""
+        rule = self.kinds.get(kind)
+        return self.max_tags if rule is None or rule.max_tags is None else rule.max_tags
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Tags that count at once, and tags that wait for a person; each by falling confidence."""
+
+    emitted: tuple[Scored, ...]
+    review: tuple[Scored, ...]
+
+
+def decide(scored: Sequence[Scored], policy: Policy) -> Decision:
+    """Choose among the candidates of one note.
+
+    A person's word on the note itself goes before the model's: a rejected tag is dropped, a confirmed one is
+    emitted with confidence 1. Tags whose policy is ``review`` are set aside for people unless one has
+    confirmed them. Ties are broken by id, so that the result does not depend on the order of candidates.
+    """
+    emitted: list[Scored] = []
+    review: list[Scored] = []
+    of_kind: Counter[str] = Counter()
+    for candidate in sorted(
+        map(_with_judgement, scored), key=lambda each: (-each.confidence, each.tag.tag_id)
+    ):
+        kind = candidate.tag.kind
+        if candidate.judged is False or candidate.confidence < policy.threshold(kind):
+            continue
+        if candidate.tag.policy is TagPolicy.REVIEW and not candidate.judged:
+            if len(review) < policy.max_tags:
+                review.append(candidate)
+        elif len(emitted) < policy.max_tags and of_kind[kind] < policy.limit(kind):
+            of_kind[kind] += 1
+            emitted.append(candidate)
+    return Decision(tuple(emitted), tuple(review))
+
+
+def _with_judgement(candidate: Scored) -> Scored:
+    if candidate.judged is not True:
+        return candidate
+    return Scored(candidate.index, candidate.tag, 1.0, judged=True)

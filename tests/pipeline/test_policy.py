@@ -1,0 +1,70 @@
+"""The decision policy."""
+
+from datetime import UTC, datetime
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamproc.config import KindRule
+from streamproc.events.tag import TagChange, TagPolicy
+from streamproc.pipeline.policy import Policy, Scored, decide
+
+
+def candidate(name, confidence, *, kind="topic", policy=TagPolicy.AUTO, judged=None):
+    tag = TagChange(
+        tag_id=name, name=name, changed_at=datetime(2026, 1, 1, tzinfo=UTC), kind=kind, policy=policy
+    )
+    return Scored(0, tag, confidence, judged)
+
+
+def names(scored):
+    return [each.tag.tag_id for each in scored]
+
+
+def test_tags_under_the_threshold_are_dropped_and_the_rest_ranked():
+    decision = decide([candidate("low", 0.49), candidate("mid", 0.5), candidate("high", 0.9)], Policy())
+    assert names(decision.emitted) == ["high", "mid"]
+
+
+def test_no_more_than_the_maximum_are_emitted():
+    decision = decide([candidate(str(i), 0.6 + i / 100) for i in range(9)], Policy(max_tags=3))
+    assert names(decision.emitted) == ["8", "7", "6"]
+
+
+def test_a_kind_may_have_its_own_threshold_and_number():
+    policy = Policy(kinds={"category": KindRule(min_confidence=0.8, max_tags=1)})
+    decision = decide(
+        [
+            candidate("a", 0.95, kind="category"),
+            candidate("b", 0.9, kind="category"),
+            candidate("c", 0.7, kind="category"),
+            candidate("d", 0.6),
+        ],
+        policy,
+    )
+    assert names(decision.emitted) == ["a", "d"]
+
+
+def test_a_tag_under_review_waits_for_a_person():
+    decision = decide([candidate("a", 0.9, policy=TagPolicy.REVIEW)], Policy())
+    assert names(decision.emitted) == []
+    assert names(decision.review) == ["a"]
+
+
+def test_a_person_confirms_a_tag_whatever_the_model_says():
+    decision = decide([candidate("a", 0.1, policy=TagPolicy.REVIEW, judged=True)], Policy())
+    assert [(each.tag.tag_id, each.confidence) for each in decision.emitted] == [("a", 1.0)]
+
+
+def test_a_person_rejects_a_tag_whatever_the_model_says():
+    decision = decide([candidate("a", 0.99, judged=False)], Policy(min_confidence=0))
+    assert decision.emitted == ()
+
+
+@given(
+    st.permutations(
+        [candidate(name, confidence) for name, confidence in [("a", 0.7), ("b", 0.7), ("c", 0.9), ("d", 0.2)]]
+    )
+)
+def test_the_order_of_candidates_does_not_matter(candidates):
+    assert names(decide(candidates, Policy()).emitted) == ["c", "a", "b"]
