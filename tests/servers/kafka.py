@@ -21,6 +21,7 @@ import time
 import uuid
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 __all__ = ["MAX_MESSAGE_BYTES", "KafkaServer", "why_kafka_cannot_run"]
 
@@ -32,6 +33,7 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 JAVA_MIN = 17
 PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may take a lock
 
 LOG4J = """\
 status = error
@@ -100,7 +102,7 @@ def _free_ports(count: int) -> list[int]:
 def _die_with_parent() -> None:
     # Runs between fork and exec: the kernel ends the broker even when the test run is killed by SIGKILL.
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class KafkaServer:
@@ -153,7 +155,7 @@ class KafkaServer:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal ends the tests first, the broker after them
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
@@ -181,7 +183,7 @@ class KafkaServer:
         shutil.rmtree(self._home, ignore_errors=True)
         atexit.unregister(self.close)
 
-    def __enter__(self) -> "KafkaServer":
+    def __enter__(self) -> Self:
         self.start()
         return self
 
