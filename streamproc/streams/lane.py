@@ -1,0 +1,267 @@
+"""A lane: from records read by one Faust agent to outcomes confirmed, in micro-batches.
+
+A batch is prepared (decoded, tagged, its outputs encoded), then sent and confirmed, then settled, and only then
+released to the ledger. The next batches may be prepared while this one waits for its confirmations; sends keep the
+order of the log, also when some must be repeated.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import structlog
+
+from streamproc.errors import DependencyDownError
+from streamproc.events.record import InputRecord, OutputRecord
+from streamproc.observability import metrics
+from streamproc.observability.clock import Clock
+from streamproc.pipeline.batcher import MicroBatcher
+from streamproc.streams.breaker import Dependencies
+from streamproc.streams.dead_letter import Cause
+from streamproc.streams.delivery import Confirmation, Delivery
+from streamproc.streams.gate import Gate
+from streamproc.streams.ledger import OffsetLedger, Ticket
+from streamproc.streams.outputs import Outputs
+
+__all__ = ["DEAD", "Lane", "LaneSize", "Prepared", "Work"]
+
+log = structlog.get_logger(__name__)
+
+DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What becomes of one record.
+
+    ``state`` is the work's own: whatever :meth:`Work.settle` needs to know of the record.
+    """
+
+    record: InputRecord
+    outputs: tuple[OutputRecord, ...]
+    outcome: str
+    state: Any = None
+
+
+class Work(Protocol):
+    """What an agent does with records."""
+
+    name: str
+    stage: str
+    """Named in dead letters."""
+
+    async def prepare(self, records: Sequence[InputRecord]) -> Sequence[Prepared]:
+        """Give what becomes of each record, in order. Nothing is sent before all of it is returned."""
+        ...
+
+    async def settle(self, prepared: Sequence[Prepared]) -> None:
+        """Do what comes after the outputs are confirmed."""
+        ...
+
+
+@dataclass(frozen=True)
+class LaneSize:
+    """How much a lane takes at a time."""
+
+    batch_size: int
+    linger_seconds: float
+    batches_under_way: int = 4
+    """Batches between preparation and confirmation; 1 where a batch must see what the one before it settled."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    tickets: list[Ticket]
+    prepared: list[Prepared]
+    repeated: bool = False
+    confirmed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Lane:
+    """Carries the records of one agent to their outcomes."""
+
+    def __init__(
+        self,
+        work: Work,
+        *,
+        size: LaneSize,
+        ledger: OffsetLedger,
+        outputs: Outputs,
+        dependencies: Dependencies,
+        gate: Gate,
+        clock: Clock,
+    ) -> None:
+        self._work = work
+        self._ledger = ledger
+        self._outputs = outputs
+        self._dependencies = dependencies
+        self._gate = gate
+        self._clock = clock
+        self._batcher: MicroBatcher[tuple[Ticket, InputRecord]] = MicroBatcher(
+            size=size.batch_size,
+            linger_seconds=size.linger_seconds,
+            capacity=2 * size.batch_size,
+            clock=clock,
+        )
+        self._slots = asyncio.Semaphore(size.batches_under_way)
+        self._preparing = asyncio.Lock()
+        self._sending = asyncio.Lock()
+        self._last: _Batch | None = None
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    @property
+    def name(self) -> str:
+        """The agent's name."""
+        return self._work.name
+
+    async def accept(self, ticket: Ticket, record: InputRecord) -> None:
+        """Take a record; waits while the lane is full."""
+        item = (ticket, record)
+        if not self._batcher.offer(item):
+            await self._batcher.put(item)
+
+    @contextlib.asynccontextmanager
+    async def running(self, delivery: Delivery) -> AsyncIterator[None]:
+        """Work while the block runs; an error of the lane ends the block."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                loop = group.create_task(self._loop(group, delivery), name=f"{self.name} lane")
+                try:
+                    yield
+                finally:
+                    loop.cancel()
+        except BaseExceptionGroup as errors:
+            # One lane, one failure: the first says what happened, without the group around it.
+            raise errors.exceptions[0] from None
+
+    async def drain(self, seconds: float) -> bool:
+        """Finish the batches under way and forget the rest; return whether all of them were finished in time.
+
+        What is not finished is cancelled. Records that are forgotten keep their offsets uncommitted: whoever gets
+        their partitions reads them again.
+        """
+        self._batcher.clear()
+        under_way = set(self._under_way)
+        if not under_way:
+            return True
+        _, late = await asyncio.wait(under_way, timeout=seconds)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+        return not late
+
+    async def abandon(self) -> None:
+        """Cancel everything under way."""
+        await self.drain(0)
+
+    async def _loop(self, group: asyncio.TaskGroup, delivery: Delivery) -> None:
+        while True:
+            await self._slots.acquire()
+            try:
+                await self._gate.wait_open()
+                taken = await self._batcher.take()
+                await self._gate.wait_open()
+            except BaseException:
+                self._slots.release()
+                raise
+            task = group.create_task(self._carry(taken, delivery), name=f"{self.name} batch")
+            self._under_way.add(task)
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        self._slots.release()
+
+    async def _carry(self, taken: Sequence[tuple[Ticket, InputRecord]], delivery: Delivery) -> None:
+        # A partition may have been lost while its records waited in the batcher.
+        kept = [(ticket, record) for ticket, record in taken if not ticket.dropped]
+        if not kept:
+            return
+        metrics.BATCH_EVENTS.labels(self.name).observe(len(kept))
+        async with self._preparing:
+            began = self._clock.monotonic()
+            prepared = list(await self._work.prepare([record for _, record in kept]))
+            metrics.STAGE_SECONDS.labels(self.name, "process").observe(self._clock.monotonic() - began)
+            batch = _Batch([ticket for ticket, _ in kept], prepared)
+            previous, self._last = self._last, batch
+            # Taken before the other is let go: batches queue for sending in the order of their preparation.
+            await self._sending.acquire()
+        try:
+            await self._deliver(batch, previous, delivery)
+        finally:
+            # Also when cancelled: the next batch must not wait for this one for ever.
+            batch.confirmed.set()
+        await self._work.settle(batch.prepared)
+        for ticket, item in zip(batch.tickets, batch.prepared, strict=True):
+            self._ledger.release(ticket)
+            metrics.EVENTS.labels(self.name, item.outcome).inc()
+
+    async def _deliver(self, batch: _Batch, previous: _Batch | None, delivery: Delivery) -> None:
+        """Send and confirm a batch; holds ``_sending`` on entry."""
+        began = self._clock.monotonic()
+        try:
+            records = _records(batch)
+            sent = await delivery.send(records)
+        finally:
+            self._sending.release()
+        done = await self._confirm(batch, records, sent, delivery)
+        if previous is not None:
+            await previous.confirmed.wait()
+            # What came before was sent again, after ours: ours again too, so that the last record of a key stands last.
+            done = done and not previous.repeated
+        while not done:
+            batch.repeated = True
+            records = _records(batch)
+            done = await self._confirm(batch, records, await delivery.send(records), delivery)
+        metrics.STAGE_SECONDS.labels(self.name, "deliver").observe(self._clock.monotonic() - began)
+
+    async def _confirm(
+        self,
+        batch: _Batch,
+        records: Sequence[OutputRecord],
+        sent: Sequence[Confirmation | Exception],
+        delivery: Delivery,
+    ) -> bool:
+        try:
+            refused = await delivery.confirm(records, sent)
+        except DependencyDownError as error:
+            await self._dependencies.wait_until_up(error)
+            return False
+        if not any(refused):
+            return True
+        at = 0
+        for index, item in enumerate(batch.prepared):
+            error = next(filter(None, refused[at : at + len(item.outputs)]), None)
+            at += len(item.outputs)
+            if error is not None and item.outcome == DEAD:
+                # notes.dead is configured below our allowance: waiting for its owner loses nothing.
+                raise error
+            if error is not None:
+                batch.prepared[index] = self.dead(item.record, Cause(error, self._work.stage))
+        return False
+
+    def dead(self, record: InputRecord, cause: Cause) -> Prepared:
+        """The end of a record that no work can be done on."""
+        return dead(self._outputs, record, cause)
+
+
+def dead(outputs: Outputs, record: InputRecord, cause: Cause) -> Prepared:
+    """The end of a record that no work can be done on: its dead letter."""
+    reason = type(cause.error).__name__
+    metrics.DEAD_LETTERS.labels(cause.stage, reason).inc()
+    log.warning(
+        "dead letter",
+        source=str(record.source.position),
+        reason=reason,
+        message=str(cause.error)[:300],
+        stage=cause.stage,
+        attempts=cause.attempts,
+    )
+    return Prepared(record, (outputs.dead(record, cause),), DEAD)
+
+
+def _records(batch: _Batch) -> list[OutputRecord]:
+    return [output for item in batch.prepared for output in item.outputs]
