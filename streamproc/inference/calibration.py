@@ -1,7 +1,7 @@
 """Calibration maps: from a model's probability to one that can be relied on.
 
-Every map is continuous and strictly increasing on (0, 1), so it never changes the order of two tags
-and never makes ties out of different scores. Each is a tagged Struct and lives in a bundle's manifest.
+Every map is continuous and strictly increasing on (0, 1), so it never changes the order of two tags,
+and has no steps that make ties. Each is a tagged Struct and lives in a bundle's manifest.
 """
 
 from typing import assert_never

@@ -1,0 +1,38 @@
+"""Requests as rows: the candidates of many notes in one array, and back.
+
+Tagger and calibrator treat every row on its own, so the candidates of a whole batch go through one run.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+import numpy as np
+
+from streamproc.inference.protocols import Float32, TaggingRequest
+
+__all__ = ["evidence_rows", "judge_rows", "per_request"]
+
+
+def evidence_rows(requests: Sequence[TaggingRequest]) -> Float32:
+    """The tagger's input: float32[rows, features], the candidates of all requests in order.
+
+    Args:
+        requests: at least one.
+    """
+    return np.concatenate([request.evidence for request in requests]).astype(np.float32, copy=False)
+
+
+def judge_rows(requests: Sequence[TaggingRequest], logits: Sequence[Float32]) -> Float32:
+    """The calibrator's input: float32[rows, features + 1], the evidence followed by the tagger's logit.
+
+    Args:
+        requests: at least one.
+        logits: float32[candidates] a request, of the same candidates.
+    """
+    return np.column_stack([evidence_rows(requests), np.concatenate(logits)]).astype(np.float32, copy=False)
+
+
+def per_request(rows: Float32, requests: Sequence[TaggingRequest]) -> list[Float32]:
+    """Results of rows, float32[rows], as one array float32[candidates] a request."""
+    ends = list(accumulate(len(request.candidates) for request in requests))
+    return np.split(rows, ends[:-1])

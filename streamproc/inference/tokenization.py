@@ -1,0 +1,101 @@
+"""Texts to token windows.
+
+A text longer than a window is read in several windows of equal length, up to a limit; what is still
+left out is reported, never dropped in silence.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from streamproc.errors import BundleError
+
+__all__ = ["TokenizedText", "WindowTokenizer"]
+
+# English text has 4 to 5 characters a token; with 8, nearly every text is settled by its first prefix.
+_CHARS_PER_TOKEN = 8
+
+# When a prefix held too few tokens (blanks, unbroken strings) a longer one is tried. Growth by 4 keeps
+# all tries together below 4/3 of tokenizing the whole text.
+_PREFIX_GROWTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedText:
+    """One text as the encoder reads it.
+
+    Attributes:
+        windows: int64[1, tokens] each, with [CLS] and [SEP]; at least one.
+        truncated: whether tokens were left out.
+    """
+
+    windows: tuple[npt.NDArray[np.int64], ...]
+    truncated: bool
+
+
+class WindowTokenizer:
+    """Cuts texts into windows of token ids. Safe to use from several threads.
+
+    Args:
+        file: a ``tokenizer.json`` with [CLS] and [SEP], without truncation or padding of its own.
+        window_tokens: tokens a window may hold, [CLS] and [SEP] included.
+        max_windows: windows read of one text.
+
+    Raises:
+        BundleError: the file is no tokenizer or lacks [CLS] or [SEP].
+    """
+
+    def __init__(self, file: Path, *, window_tokens: int, max_windows: int) -> None:
+        try:
+            self._tokenizer = Tokenizer.from_file(str(file))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise BundleError(f"{file} is not a tokenizer ({error}): export the bundle again") from error
+        self._cls = self._special("[CLS]", file)
+        self._sep = self._special("[SEP]", file)
+        self._window_content = window_tokens - 2
+        self._max_windows = max_windows
+
+    def tokenize(self, text: str) -> TokenizedText:
+        """The text's windows and whether its end was left out."""
+        limit = self._window_content * self._max_windows
+        ids = self._content_ids(text, limit)
+        truncated = len(ids) > limit
+        del ids[limit:]
+        # Windows of equal length: the mean of their vectors then weighs every token alike, and
+        # attention, quadratic in the length, costs least.
+        count = max(1, -(-len(ids) // self._window_content))
+        size = -(-len(ids) // count)
+        return TokenizedText(
+            windows=tuple(
+                np.array([[self._cls, *ids[start : start + size], self._sep]], dtype=np.int64)
+                for start in range(0, count * max(size, 1), max(size, 1))
+            ),
+            truncated=truncated,
+        )
+
+    def _content_ids(self, text: str, limit: int) -> list[int]:
+        """Ids without special tokens: all of them, or more than ``limit`` correct ones.
+
+        Only a prefix is tokenized where that is enough. The prefix's last word may be cut, so its
+        tokens do not count; all before it are those of the whole text.
+        """
+        length = limit * _CHARS_PER_TOKEN
+        while length < len(text):
+            encoding = self._tokenizer.encode(text[:length], add_special_tokens=False)
+            words = encoding.word_ids
+            if len(words) > limit:
+                ids: list[int] = encoding.ids[: words.index(words[-1])]
+                if len(ids) > limit:
+                    return ids
+            length *= _PREFIX_GROWTH
+        whole: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return whole
+
+    def _special(self, token: str, file: Path) -> int:
+        number = self._tokenizer.token_to_id(token)
+        if number is None:
+            raise BundleError(f"{file} has no token {token}: the encoder needs a BERT-like tokenizer")
+        return int(number)
