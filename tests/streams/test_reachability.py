@@ -52,7 +52,7 @@ async def test_an_unknown_host_is_named():
 async def test_tls_towards_a_plain_port_is_recognised():
     with EmbeddedBroker() as broker:
         settings = Settings(kafka_bootstrap=broker.bootstrap, kafka_security_protocol="SSL")
-        with pytest.raises(SettingsError, match="does not speak TLS|closes it at the first request"):
+        with pytest.raises(SettingsError, match=r"does not speak TLS|closes it at the first request"):
             await asyncio.wait_for(require_kafka(settings), 20)
 
 
@@ -63,7 +63,7 @@ async def test_apache_kafka_takes_the_right_password(kafka_server, mechanism):
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
 async def test_a_wrong_password_is_called_so(kafka_server, mechanism):
-    with pytest.raises(SettingsError, match="refuses the login of user 'tester'.*password is wrong"):
+    with pytest.raises(SettingsError, match=r"refuses the login of user 'tester'.*password is wrong"):
         await require_kafka(sasl(kafka_server, kafka_sasl_mechanism=mechanism, kafka_sasl_password="wrong"))
 
 

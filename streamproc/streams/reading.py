@@ -1,0 +1,116 @@
+"""Whole topics, read once from their start to where they end now, by a plain consumer without a group."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from streamproc.config import Settings
+from streamproc.errors import DependencyDownError
+from streamproc.events.position import Source, SourcePosition
+from streamproc.events.record import InputRecord
+from streamproc.streams.connection import client_options
+from streamproc.streams.partitions import partitions_of
+from streamproc.streams.reachability import require_kafka
+
+__all__ = ["input_record", "no_progress", "read_to_end"]
+
+POLL_MS = 500
+BATCH_RECORDS = 500
+STALL_SECONDS = 30.0
+"""How long nothing may arrive before the broker counts as gone; aiokafka itself waits for ever."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Report nothing."""
+
+
+async def read_to_end(
+    settings: Settings,
+    topics: Sequence[str],
+    progress: Callable[[int, int], None] = no_progress,
+    stall_seconds: float = STALL_SECONDS,
+) -> AsyncIterator[list[InputRecord]]:
+    """Read the topics from their first record to the last one there is at the call.
+
+    Batches of one partition each; within a partition in order of offset, between partitions in no order.
+
+    Args:
+        settings: how to connect.
+        topics: full names.
+        progress: told offsets passed and offsets in all; compaction leaves gaps, so these are no counts of records.
+        stall_seconds: how long nothing may arrive.
+
+    Raises:
+        SettingsError: Kafka does not answer to these settings, or a topic does not exist.
+        DependencyDownError: Kafka cannot be reached, or stops answering.
+    """
+    partitions = [
+        TopicPartition(topic, number)
+        for topic, numbers in (await partitions_of(settings, topics)).items()
+        for number in numbers
+    ]
+    consumer = AIOKafkaConsumer(
+        **client_options(settings),
+        group_id=None,
+        enable_auto_commit=False,
+        # A record that is deleted by retention while we read is not missed by anybody.
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=max(settings.max_output_bytes, 1024 * 1024),
+    )
+    try:
+        await consumer.start()
+        consumer.assign(partitions)
+        begins = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        await consumer.seek_to_beginning(*partitions)
+        total = sum(ends[one] - begins[one] for one in partitions)
+        waiting = {one for one in partitions if ends[one] > begins[one]}
+        last_progress = time.monotonic()
+        while waiting:
+            fetched = await consumer.getmany(*waiting, timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
+            for partition, records in fetched.items():
+                batch = [input_record(record) for record in records if record.offset < ends[partition]]
+                if batch:
+                    yield batch
+            positions = {one: await consumer.position(one) for one in partitions}
+            finished = {one for one in waiting if positions[one] >= ends[one]}
+            # A partition that is done is fetched no more, however much is written to it meanwhile.
+            consumer.pause(*finished)
+            waiting -= finished
+            progress(sum(min(positions[one], ends[one]) - begins[one] for one in partitions), total)
+            if fetched or finished:
+                last_progress = time.monotonic()
+            elif time.monotonic() - last_progress > stall_seconds:
+                await require_kafka(settings)
+                raise DependencyDownError(
+                    "Kafka",
+                    f"nothing of {', '.join(sorted({one.topic for one in waiting}))} arrived for "
+                    f"{stall_seconds:.0f} s. Look at the health of the brokers and try again.",
+                )
+    except KafkaError as error:
+        raise DependencyDownError("Kafka", f"{settings.kafka_bootstrap}: {error}") from error
+    finally:
+        await _stop(consumer)
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    try:
+        await consumer.stop()
+    except asyncio.CancelledError:
+        # aiokafka cancels its own fetches here and lets that escape; a cancellation of ours goes on.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+
+
+def input_record(record: "ConsumerRecord[bytes | None, bytes | None]") -> InputRecord:
+    """Turn aiokafka's record into ours."""
+    return InputRecord(
+        source=Source(SourcePosition(record.topic, record.partition, record.offset), record.timestamp),
+        key=record.key,
+        value=record.value,
+        headers=tuple(record.headers),
+    )
