@@ -89,19 +89,25 @@ def _files_in_use(manifest: Manifest) -> Iterable[str]:
 
 def _read_manifest(file: Path) -> Manifest:
     try:
-        manifest = msgspec.json.decode(file.read_bytes(), type=Manifest)
+        content = file.read_bytes()
     except OSError as error:
         raise BundleError(
             f"{file} cannot be read ({error.strerror}): point to a directory that holds a model bundle"
         ) from error
-    except msgspec.MsgspecError as error:
+    try:
+        # The format is read first: another one may have another layout.
+        found = msgspec.json.decode(content, type=_Format).format
+        if found == FORMAT:
+            return msgspec.json.decode(content, type=Manifest)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BundleError(f"{file} is not a bundle manifest ({error}): export the bundle again") from error
-    if manifest.format != FORMAT:
-        raise BundleError(
-            f"{file} has format {manifest.format}, this version reads format {FORMAT}: "
-            "use a bundle exported for it"
-        )
-    return manifest
+    raise BundleError(
+        f"{file} has format {found}, this version reads format {FORMAT}: use a bundle exported for it"
+    )
+
+
+class _Format(msgspec.Struct):
+    format: int
 
 
 def _verify(path: Path, name: str, expected: str) -> None:

@@ -1,0 +1,117 @@
+import msgspec
+import pytest
+
+from streamproc.errors import BundleError
+from streamproc.inference.bundle import Bundle, default_bundle_path, write_manifest
+from streamproc.inference.manifest import Manifest
+from streamproc.inference.onnx import load_models
+
+
+def edit(path, **changes):
+    file = path / "manifest.json"
+    content = msgspec.json.decode(file.read_bytes())
+    content.update(changes)
+    file.write_bytes(msgspec.json.encode(content))
+
+
+def test_the_shipped_bundle_is_whole_and_small():
+    bundle = Bundle.load(default_bundle_path())
+    total = sum(bundle.file(name).stat().st_size for name in bundle.manifest.files)
+    assert total < 50_000_000
+    assert bundle.manifest.encoder.cosine_to_float_mean > 0.99
+    assert bundle.manifest.attributions
+
+
+def test_every_file_of_the_shipped_bundle_is_named_in_its_manifest():
+    bundle = Bundle.load(default_bundle_path())
+    present = {str(file.relative_to(bundle.path)) for file in bundle.path.rglob("*") if file.is_file()}
+    assert present == {"manifest.json", *bundle.manifest.files}
+
+
+def test_what_is_written_is_read_again(bundle_path):
+    before = Bundle.load(bundle_path).manifest
+    written = write_manifest(bundle_path, before)
+    assert written == before == Bundle.load(bundle_path).manifest
+
+
+def test_an_altered_file_is_refused_by_name(bundle_path):
+    file = bundle_path / "tagger.onnx"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(BundleError, match=r"tagger\.onnx has SHA-256 .* copy the bundle again"):
+        Bundle.load(bundle_path)
+
+
+def test_a_missing_file_is_named(bundle_path):
+    (bundle_path / "calibrator.onnx").unlink()
+    with pytest.raises(BundleError, match=r"calibrator\.onnx cannot be read \(No such file"):
+        Bundle.load(bundle_path)
+
+
+def test_a_directory_without_manifest_is_refused(tmp_path):
+    with pytest.raises(BundleError, match=r"manifest\.json cannot be read .* point to a directory"):
+        Bundle.load(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"format": 1}', b"\xff"])
+def test_a_malformed_manifest_is_refused(tmp_path, content):
+    (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.raises(BundleError, match="is not a bundle manifest"):
+        Bundle.load(tmp_path)
+
+
+def test_another_format_is_refused_even_when_its_layout_differs(tmp_path):
+    (tmp_path / "manifest.json").write_bytes(b'{"format": 2, "models": []}')
+    with pytest.raises(BundleError, match="has format 2, this version reads format 1"):
+        Bundle.load(tmp_path)
+
+
+def test_a_file_outside_the_bundle_is_refused(bundle_path):
+    edit(bundle_path, files={"../secret": "0" * 64})
+    with pytest.raises(BundleError, match="outside the bundle"):
+        Bundle.load(bundle_path)
+
+
+def test_a_file_in_use_without_hash_is_refused(bundle_path):
+    files = dict(Bundle.load(bundle_path).manifest.files)
+    del files["tagger.onnx"]
+    edit(bundle_path, files=files)
+    with pytest.raises(BundleError, match=r"uses tagger\.onnx but records no hash"):
+        Bundle.load(bundle_path)
+
+
+def test_a_manifest_is_not_written_for_missing_files(tmp_path):
+    manifest = Bundle.load(default_bundle_path()).manifest
+    with pytest.raises(BundleError, match="is missing"):
+        write_manifest(tmp_path, manifest)
+
+
+def test_unknown_fields_of_a_later_writer_are_ignored(bundle_path):
+    edit(bundle_path, added_later={"x": 1})
+    assert isinstance(Bundle.load(bundle_path).manifest, Manifest)
+
+
+def test_a_bundle_without_tagger_says_so(bundle_path):
+    edit(bundle_path, tagger=None)
+    with pytest.raises(BundleError, match="no trained tagger"):
+        load_models(Bundle.load(bundle_path))
+
+
+def test_a_graph_with_other_inputs_than_the_manifest_means_is_refused(bundle_path):
+    manifest = Bundle.load(bundle_path).manifest
+    narrower = msgspec.structs.replace(manifest.tagger, features=manifest.tagger.features[1:])
+    write_manifest(bundle_path, msgspec.structs.replace(manifest, tagger=narrower))
+    with pytest.raises(BundleError, match="do not belong together"):
+        load_models(Bundle.load(bundle_path))
+
+
+def test_a_file_that_is_no_model_is_refused(bundle_path):
+    (bundle_path / "tagger.onnx").write_bytes(b"not a model")
+    write_manifest(bundle_path, Bundle(bundle_path, _manifest(bundle_path)).manifest)
+    with pytest.raises(BundleError, match="onnxruntime cannot load"):
+        load_models(Bundle.load(bundle_path))
+
+
+def _manifest(path):
+    return msgspec.json.decode((path / "manifest.json").read_bytes(), type=Manifest)
