@@ -1,0 +1,187 @@
+"""The one way to Milvus: blocking calls of pymilvus on threads of their own, with deadlines and our errors."""
+
+import asyncio
+import fcntl
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import grpc  # type: ignore[import-untyped]
+from pymilvus import MilvusClient
+from pymilvus.exceptions import ConnectionConfigException, MilvusException
+
+from streamproc.errors import (
+    DeadlineError,
+    DependencyDownError,
+    GraphMismatchError,
+    SettingsError,
+    StreamprocError,
+    TransientError,
+)
+
+__all__ = ["GraphAddress", "Milvus"]
+
+T = TypeVar("T")
+
+SERVER_THREADS = 4
+"""Calls in flight to a server: a search, a write and a probe, with one to spare."""
+
+LITE_THREADS = 1
+"""Milvus Lite is Python in this process: a second thread gains nothing, and while one flushes, rows on
+their way from memory to a file are seen by no other. One at a time also keeps writes in order."""
+
+_NOT_FOUND = 100
+"""Milvus' code for a collection that does not exist."""
+
+_INVALID = frozenset({6, *range(1100, 1200)})
+"""Milvus' codes for a request that it understood and refused."""
+
+
+@dataclass(frozen=True)
+class GraphAddress:
+    """Where the graph is.
+
+    Attributes:
+        uri: path of a Milvus Lite ``.db``, or ``http://…`` of a server.
+        token: ``user:password`` or an API key; empty: none.
+        timeout_seconds: how long one call may take.
+        topic_prefix: the topics' prefix; graphs of two prefixes never mix.
+    """
+
+    uri: str
+    token: str = ""
+    timeout_seconds: float = 10.0
+    topic_prefix: str = ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is a file that one process opens, not a server."""
+        return "://" not in self.uri
+
+
+class Milvus:
+    """An open connection. ``call`` runs one function of the client; nothing else touches pymilvus' client."""
+
+    def __init__(self, address: GraphAddress, client: MilvusClient, threads: ThreadPoolExecutor) -> None:
+        self.address = address
+        self._client = client
+        self._threads = threads
+
+    @classmethod
+    async def open(cls, address: GraphAddress) -> "Milvus":
+        """Connect.
+
+        Raises:
+            SettingsError: the address cannot be used, or its file is open in another process.
+            DependencyDownError: the server does not answer.
+        """
+        # pymilvus logs a traceback for every error that it also raises; ours say it in a sentence.
+        for name in ("pymilvus", "milvus_lite"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        if address.is_local:
+            _check_file(Path(address.uri))
+        threads = ThreadPoolExecutor(LITE_THREADS if address.is_local else SERVER_THREADS, "milvus")
+        try:
+            client = await asyncio.get_running_loop().run_in_executor(threads, _connect, address)
+        except BaseException:
+            threads.shutdown(wait=False)
+            raise
+        return cls(address, client, threads)
+
+    async def call(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run ``function(client, timeout_seconds, *arguments)`` on a thread.
+
+        Raises:
+            DeadlineError: it took longer than it may.
+            DependencyDownError: Milvus cannot be reached.
+            GraphMismatchError: a collection has disappeared.
+            TransientError: Milvus refused the request.
+        """
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._threads, function, self._client, self.address.timeout_seconds, *arguments
+            )
+        except (MilvusException, grpc.RpcError) as error:
+            raise _translated(error, self.address) from error
+
+    async def close(self) -> None:
+        """Let go of the connection; a ``.db`` is flushed and may then be opened by another process."""
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._release)
+        self._threads.shutdown(wait=True)
+
+    def _release(self) -> None:
+        self._client.close()
+        if self.address.is_local:
+            from milvus_lite.server_manager import server_manager_instance  # noqa: PLC0415 - Lite only
+
+            server_manager_instance.release_server(self.address.uri)
+
+
+def _connect(address: GraphAddress) -> MilvusClient:
+    try:
+        return MilvusClient(uri=address.uri, token=address.token, timeout=address.timeout_seconds)
+    except (ConnectionConfigException, ValueError) as error:
+        if not address.is_local:
+            raise SettingsError(
+                f"STREAMPROC_MILVUS_URI = {address.uri!r} is not an address of Milvus: {error}"
+            ) from None
+        if _locked(Path(address.uri)):
+            raise SettingsError(
+                f"STREAMPROC_MILVUS_URI = {address.uri!r} is open in another process, and a .db is for one process "
+                f"only. To share a graph, run a Milvus server, or `milvus-lite server --data-dir {address.uri}`, and set "
+                "STREAMPROC_MILVUS_URI=http://host:19530 for every worker."
+            ) from None
+        raise SettingsError(
+            f"STREAMPROC_MILVUS_URI = {address.uri!r} cannot be opened as a Milvus Lite database: it was written by "
+            "something else, or is damaged. Move it away; `streamproc graph rebuild` builds the graph anew."
+        ) from None
+    except (MilvusException, grpc.RpcError) as error:
+        raise _translated(error, address) from None
+
+
+def _check_file(path: Path) -> None:
+    if path.suffix != ".db":
+        raise SettingsError(
+            f"STREAMPROC_MILVUS_URI = {str(path)!r} is neither a path ending in .db (Milvus Lite) nor http://host:port"
+        )
+    if not path.absolute().parent.is_dir():
+        raise SettingsError(
+            f"STREAMPROC_MILVUS_URI = {str(path)!r}: the directory {path.absolute().parent} does not exist"
+        )
+    if path.is_file():
+        raise SettingsError(
+            f"STREAMPROC_MILVUS_URI = {str(path)!r} is a file; Milvus Lite keeps a directory there. Name another path."
+        )
+
+
+def _locked(path: Path) -> bool:
+    with suppress(OSError), (path / "LOCK").open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _translated(error: Any, address: GraphAddress) -> StreamprocError:
+    """Our error for one of pymilvus', by its gRPC status or else by Milvus' own code."""
+    if isinstance(error, grpc.RpcError):
+        code, message = error.code(), error.details()
+    else:
+        code, message = error.code, error.message
+    message = message or type(error).__name__
+    if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+        return SettingsError(f"Milvus at {address.uri} refuses STREAMPROC_MILVUS_TOKEN: {message}")
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+        return DeadlineError(f"Milvus at {address.uri} did not answer within {address.timeout_seconds:g} s")
+    if code == _NOT_FOUND:
+        return GraphMismatchError(
+            f"a collection of the graph at {address.uri} is gone: {message}. Run `streamproc graph rebuild`."
+        )
+    if code in _INVALID or (address.is_local and not isinstance(code, grpc.StatusCode)):
+        return TransientError(f"Milvus at {address.uri} refused a request: {message}")
+    return DependencyDownError("Milvus", f"{address.uri}: {message}")

@@ -1,0 +1,387 @@
+"""The content-tag graph in Milvus: vector search, rows by key, applied offsets.
+
+The same code for a ``.db`` (Milvus Lite) and for a server. Nothing is decided here: what changes
+is worked out in :mod:`~streamproc.graph.writer`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from streamproc.graph.collections import METRIC, OFFSET_DIMENSION, CollectionNames, Layout, create_missing
+from streamproc.graph.hits import Edge, Hits, NoteHit, SegmentHit, TagHit
+from streamproc.graph.keys import from_row_key, split_note_key, to_row_key
+from streamproc.graph.milvus import GraphAddress, Milvus
+from streamproc.graph.rows import (
+    Float32,
+    NoteRow,
+    StoredNote,
+    VertexRow,
+    merge_edges,
+    pack_details,
+    pack_edges,
+    unpack_details,
+    unpack_edges,
+    voting_edges,
+)
+from streamproc.graph.view import Partition
+
+__all__ = ["Counts", "MilvusGraph"]
+
+T = TypeVar("T")
+
+CALL_ROWS = 256
+"""Rows in one call: the fattest ones together stay below the 64 MiB that a server takes."""
+
+FLUSH_ROWS = 1024
+"""Rows after which Milvus Lite moves what it holds in memory to a file. Every search walks the rows in
+memory one by one, and every file costs a search of its own; between 500 and 2,000 it hardly matters."""
+
+SURPLUS = 4
+"""Hits asked for beyond those wanted, so that ties at the end fall the same way however rounding fell."""
+
+SIMILARITY_DIGITS = 5
+"""The last bits of a product depend on how many vectors were multiplied at once; five digits do not."""
+
+MAX_HITS = 16_384
+"""What Milvus returns at most, of a search or a query."""
+
+Scored = tuple[float, str]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many vertices the graph has."""
+
+    notes: int
+    tags: int
+    segments: int
+
+
+class MilvusGraph:
+    """The graph; implements :class:`~streamproc.graph.hits.Graph`. Open it with :meth:`open`."""
+
+    def __init__(self, milvus: Milvus, layout: Layout) -> None:
+        self._milvus = milvus
+        self._layout = layout
+        self._names = layout.names
+        self._unflushed = dict.fromkeys((self._names.notes, self._names.tags, self._names.segments), 0)
+
+    @classmethod
+    async def open(
+        cls, address: GraphAddress, encoder_hash: str, dimension: int, *, replace: bool = False
+    ) -> "MilvusGraph":
+        """Connect, and create the collections that are missing.
+
+        Args:
+            address: where the graph is.
+            encoder_hash: hash of the encoder's float weights.
+            dimension: length of its vectors.
+            replace: begin with an empty graph, whatever is there (``graph rebuild``).
+
+        Raises:
+            SettingsError: the address cannot be used, or its ``.db`` is open in another process.
+            GraphMismatchError: the graph there was built by another encoder or is of another shape.
+            DependencyDownError: Milvus cannot be reached.
+            DeadlineError: it did not answer in time.
+        """
+        layout = Layout(
+            CollectionNames(address.topic_prefix, encoder_hash),
+            dimension,
+            "FLAT" if address.is_local else "AUTOINDEX",
+        )
+        milvus = await Milvus.open(address)
+        try:
+            await milvus.call(
+                lambda client, timeout: create_missing(client, layout, timeout, replace=replace)
+            )
+        except BaseException:
+            await milvus.close()
+            raise
+        return cls(milvus, layout)
+
+    @property
+    def encoder_hash(self) -> str:
+        """Hash of the float weights of the encoder that this graph belongs to."""
+        return self._names.encoder_hash
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return self._layout.dimension
+
+    async def search(self, vectors: np.ndarray, *, tags: int, notes: int, segments: int) -> Sequence[Hits]:
+        """Find the nearest vertices of each vector, in one batched search per kind of vertex.
+
+        Similarities are rounded to five digits and ties stand in order of id, so a vector finds the same
+        in any batch. A note that stands in the graph twice (streamed and imported) is one hit, with the
+        edges of both.
+
+        Args:
+            vectors: float32[n, dimension], of unit length.
+            tags: how many tags for each.
+            notes: how many notes for each.
+            segments: how many passages for each (0: none are searched).
+
+        Raises:
+            DependencyDownError: the graph cannot be reached.
+            DeadlineError: it did not answer in time.
+        """
+        if not len(vectors):
+            return []
+        queries = np.ascontiguousarray(vectors, dtype=np.float32)
+        found_tags, found_notes, found_segments = await asyncio.gather(
+            self._nearest(self._names.tags, queries, tags),
+            self._nearest_notes(queries, notes),
+            self._nearest(self._names.segments, queries, segments),
+        )
+        return [
+            Hits(
+                tuple(TagHit(identifier, similarity) for identifier, similarity in near_tags),
+                near_notes,
+                tuple(SegmentHit(identifier, similarity) for identifier, similarity in near_segments),
+            )
+            for near_tags, near_notes, near_segments in zip(
+                found_tags, found_notes, found_segments, strict=True
+            )
+        ]
+
+    async def notes(self, keys: Iterable[str]) -> dict[str, StoredNote]:
+        """Read rows by key, as the last confirmed write left them; keys without a row are left out."""
+        found: dict[str, StoredNote] = {}
+        for some in _chunks(tuple(dict.fromkeys(keys)), CALL_ROWS):
+            rows = await self._milvus.call(
+                lambda client, timeout, ids: client.get(
+                    self._names.notes,
+                    ids=list(ids),
+                    output_fields=["edges", "details"],
+                    consistency_level="Strong",
+                    timeout=timeout,
+                ),
+                some,
+            )
+            found.update((row["key"], _stored(row)) for row in rows)
+        return found
+
+    async def all_notes(self) -> AsyncIterator[Sequence[NoteRow]]:
+        """Read every row of the notes, a page at a time, in order of key."""
+        last = ""
+        while True:
+            page = await self._milvus.call(
+                lambda client, timeout, after: client.query(
+                    self._names.notes,
+                    filter=f"key > '{after}'",
+                    output_fields=["edges", "details", "vector"],
+                    consistency_level="Strong",
+                    limit=MAX_HITS,
+                    timeout=timeout,
+                ),
+                last,
+            )
+            rows = sorted(page, key=lambda row: row["key"])
+            if rows:
+                yield [NoteRow(_stored(row), np.asarray(row["vector"], dtype=np.float32)) for row in rows]
+            if len(rows) < MAX_HITS:
+                return
+            last = rows[-1]["key"]
+
+    async def write_notes(self, rows: Sequence[NoteRow]) -> None:
+        """Write rows blindly: what stood under their keys is replaced.
+
+        Raises:
+            OutputTooLargeError: the edges of a note exceed a column.
+        """
+        await self._write(
+            self._names.notes,
+            [
+                {
+                    "key": row.note.key,
+                    "vector": row.vector,
+                    "edges": pack_edges(row.note.tags),
+                    "details": pack_details(row.note),
+                }
+                for row in rows
+            ],
+        )
+
+    async def delete_notes(self, keys: Sequence[str]) -> None:
+        """Remove rows of notes; those that are not there do no harm."""
+        await self._delete(self._names.notes, keys)
+
+    async def write_tags(self, rows: Sequence[VertexRow]) -> None:
+        """Write tags blindly."""
+        await self._write(self._names.tags, [_vertex(row) for row in rows])
+
+    async def delete_tags(self, tag_ids: Sequence[str]) -> None:
+        """Remove tags from the search."""
+        await self._delete(self._names.tags, [to_row_key(tag_id) for tag_id in tag_ids])
+
+    async def write_segments(self, rows: Sequence[VertexRow]) -> None:
+        """Write passages of knowledge blindly."""
+        await self._write(self._names.segments, [_vertex(row) for row in rows])
+
+    async def delete_segments(self, segment_ids: Sequence[str]) -> None:
+        """Remove passages of knowledge."""
+        await self._delete(self._names.segments, [to_row_key(segment_id) for segment_id in segment_ids])
+
+    async def offsets(self) -> dict[Partition, int]:
+        """The last applied offset of every partition."""
+        rows = await self._milvus.call(
+            lambda client, timeout: client.query(
+                self._names.offsets,
+                filter="position >= 0",
+                output_fields=["position"],
+                consistency_level="Strong",
+                limit=MAX_HITS,
+                timeout=timeout,
+            )
+        )
+        partitions = ((from_row_key(row["key"]).rpartition("/"), int(row["position"])) for row in rows)
+        return {(topic, int(number)): position for (topic, _, number), position in partitions}
+
+    async def write_offsets(self, offsets: Mapping[Partition, int]) -> None:
+        """Record how far the graph has come. Call it after the rows are written and before the group commits."""
+        nowhere = np.ones(OFFSET_DIMENSION, dtype=np.float32)
+        await self._write(
+            self._names.offsets,
+            [
+                {"key": to_row_key(f"{topic}/{number}"), "vector": nowhere, "position": position}
+                for (topic, number), position in offsets.items()
+            ],
+        )
+
+    async def counts(self) -> Counts:
+        """Count the vertices."""
+        notes, tags, segments = [
+            await self._milvus.call(
+                lambda client, timeout, collection: int(
+                    client.query(
+                        collection,
+                        filter="",
+                        output_fields=["count(*)"],
+                        consistency_level="Strong",
+                        timeout=timeout,
+                    )[0]["count(*)"]
+                ),
+                name,
+            )
+            for name in (self._names.notes, self._names.tags, self._names.segments)
+        ]
+        return Counts(notes, tags, segments)
+
+    async def ping(self) -> None:
+        """Ask whether Milvus answers.
+
+        Raises:
+            DependencyDownError: it cannot be reached.
+            DeadlineError: it did not answer in time.
+        """
+        await self._milvus.call(
+            lambda client, timeout: client.has_collection(self._names.offsets, timeout=timeout)
+        )
+
+    async def clear(self) -> None:
+        """Empty the graph, its applied offsets included."""
+        await self._milvus.call(
+            lambda client, timeout: create_missing(client, self._layout, timeout, replace=True)
+        )
+
+    async def close(self) -> None:
+        """Let go of Milvus; a ``.db`` may then be opened by another process."""
+        await self._milvus.close()
+
+    async def _nearest(self, collection: str, queries: Float32, limit: int) -> list[list[tuple[str, float]]]:
+        if not limit:
+            return [[] for _ in queries]
+        found = await self._search(collection, queries, limit, [])
+        return [_in_order(zip(hits.ids, hits.distances, strict=True), limit) for hits in found]
+
+    async def _nearest_notes(self, queries: Float32, limit: int) -> list[tuple[NoteHit, ...]]:
+        if not limit:
+            return [() for _ in queries]
+        found = await self._search(self._names.notes, queries, limit, ["edges"])
+        return [_notes_in_order(hits, limit) for hits in found]
+
+    async def _search(self, collection: str, queries: Float32, limit: int, columns: list[str]) -> Any:
+        return await self._milvus.call(
+            lambda client, timeout: client.search(
+                collection,
+                data=list(queries),
+                limit=min(limit + SURPLUS, MAX_HITS),
+                # Never leave it out: by default Milvus Lite sends the vectors along, at three times the cost.
+                output_fields=columns or ["key"],
+                search_params={"metric_type": METRIC},
+                timeout=timeout,
+            )
+        )
+
+    async def _write(self, collection: str, rows: Sequence[Row]) -> None:
+        for some in _chunks(rows, CALL_ROWS):
+            await self._milvus.call(
+                lambda client, timeout, data: client.upsert(collection, list(data), timeout=timeout), some
+            )
+        await self._flush_when_due(collection, len(rows))
+
+    async def _delete(self, collection: str, keys: Sequence[str]) -> None:
+        for some in _chunks(keys, CALL_ROWS):
+            await self._milvus.call(
+                lambda client, timeout, ids: client.delete(collection, ids=list(ids), timeout=timeout), some
+            )
+        await self._flush_when_due(collection, len(keys))
+
+    async def _flush_when_due(self, collection: str, rows: int) -> None:
+        if not self._milvus.address.is_local:
+            return  # a server seals its segments by itself
+        self._unflushed[collection] = self._unflushed.get(collection, 0) + rows
+        if self._unflushed[collection] >= FLUSH_ROWS:
+            self._unflushed[collection] = 0
+            await self._milvus.call(lambda client, timeout: client.flush(collection, timeout=timeout))
+
+
+def _vertex(row: VertexRow) -> Row:
+    return {"key": to_row_key(row.identifier), "vector": row.vector}
+
+
+def _stored(row: Row) -> StoredNote:
+    note_id, origin = split_note_key(row["key"])
+    return unpack_details(note_id, origin, row["edges"], row["details"])
+
+
+def _in_order(hits: Iterable[tuple[str, float]], limit: int) -> list[tuple[str, float]]:
+    scored = sorted((-_rounded(similarity), from_row_key(key)) for key, similarity in hits)
+    return [(identifier, -score) for score, identifier in scored[:limit]]
+
+
+def _notes_in_order(hits: Any, limit: int) -> tuple[NoteHit, ...]:
+    similarities: dict[str, float] = {}
+    rows: dict[str, list[tuple[Edge, ...]]] = {}
+    for key, similarity, hit in zip(hits.ids, hits.distances, hits, strict=True):
+        note_id, _ = split_note_key(key)
+        edges = unpack_edges(hit["entity"]["edges"])
+        if note_id in rows:
+            rows[note_id].append(edges)
+        else:
+            rows[note_id] = [edges]
+            similarities[note_id] = similarity
+    nearest = sorted((-_rounded(similarity), note_id) for note_id, similarity in similarities.items())
+    return tuple(
+        NoteHit(
+            note_id,
+            -score,
+            voting_edges(rows[note_id][0]) if len(rows[note_id]) == 1 else merge_edges(rows[note_id]),
+        )
+        for score, note_id in nearest[:limit]
+    )
+
+
+def _rounded(similarity: float) -> float:
+    return max(-1.0, min(1.0, round(similarity, SIMILARITY_DIGITS)))
+
+
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
