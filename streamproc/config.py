@@ -73,6 +73,14 @@ class Settings(BaseSettings):
     inference: Inference = Inference.ONNX
     inference_threads: int = Field(0, ge=0, le=256, description="0: as many as there are cores")
     triton_url: str = "127.0.0.1:8001"
+    triton_tls: bool = False
+    triton_ca_file: Path | None = Field(
+        None, description="PEM of the authority that signed Triton's certificate; implies TLS"
+    )
+    triton_token: str = Field("", repr=False, description="sent as 'authorization: Bearer …'")
+    triton_timeout_seconds: float = Field(10.0, gt=0, le=600)
+    triton_concurrency: int = Field(8, ge=1, le=1024, description="requests under way at once")
+    triton_model_version: int = Field(1, ge=1)
     bundle: Path | None = None
 
     write_back: WriteBack = WriteBack.ON

@@ -1,0 +1,288 @@
+"""One connection to a Triton server: pinned versions, deadlines, retries, and what its failures mean.
+
+==================================  ==============================================================
+Triton says                         the caller gets
+==================================  ==============================================================
+nothing is listening                :class:`DependencyDownError`: intake waits, no attempt counts
+the pinned version is not served    the same; so is a version that holds other weights
+its queue is full                   another attempt after a pause, until the time is over; then the same
+no answer in time                   :class:`DeadlineError`
+a failure inside the server         :class:`TransientError`
+the token is refused                :class:`SettingsError`
+the tensors are refused             :class:`BundleError`: repository and bundle do not belong together
+==================================  ==============================================================
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Never
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+from prometheus_client import Counter
+from tritonclient.grpc import InferInput  # type: ignore[import-untyped]
+from tritonclient.grpc.aio import InferenceServerClient  # type: ignore[import-untyped]
+from tritonclient.utils import (  # type: ignore[import-untyped]
+    InferenceServerException,
+    np_to_triton_dtype,
+)
+
+from streamproc.config import Settings
+from streamproc.errors import (
+    BundleError,
+    DeadlineError,
+    DependencyDownError,
+    SettingsError,
+    StreamprocError,
+    TransientError,
+)
+from streamproc.inference.model_repository import IDENTITY, ServedModel
+from streamproc.inference.protocols import Float32
+from streamproc.observability.metrics import REGISTRY
+
+__all__ = ["REJECTIONS", "TRITON", "TritonConnection"]
+
+log = structlog.get_logger(__name__)
+
+TRITON = "Triton"
+"""How errors and the circuit breaker call this dependency."""
+
+# Triton counts a request that found the queue full in none of its own failure metrics.
+REJECTIONS = Counter(
+    "streamproc_triton_rejections",
+    "Requests that Triton refused because the queue of the model was full.",
+    ["model"],
+    registry=REGISTRY,
+)
+
+_FIRST_PAUSE_SECONDS = 0.02
+_LONGEST_PAUSE_SECONDS = 1.0
+
+# gRPC waits up to two minutes between attempts to connect; a server that is back must be found soon.
+_RECONNECT_MILLISECONDS = 500
+
+_CHANNEL = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", _RECONNECT_MILLISECONDS),
+    ("grpc.max_reconnect_backoff_ms", _RECONNECT_MILLISECONDS),
+    # Channels of one process share connections by default, and with them the pause before a new one.
+    ("grpc.use_local_subchannel_pool", 1),
+    # The default of 4 MB is met by a thousand rows of a wide model.
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+)
+
+# Retried: Triton answers these before it has begun. CANCELLED comes from a server that is shutting down.
+_UNAVAILABLE = frozenset({"StatusCode.UNAVAILABLE", "StatusCode.NOT_FOUND", "StatusCode.CANCELLED"})
+_REFUSED_TOKEN = frozenset({"StatusCode.UNAUTHENTICATED", "StatusCode.PERMISSION_DENIED"})
+_REFUSED_REQUEST = frozenset(
+    {"StatusCode.INVALID_ARGUMENT", "StatusCode.OUT_OF_RANGE", "StatusCode.UNIMPLEMENTED"}
+)
+_TOO_LATE = "StatusCode.DEADLINE_EXCEEDED"
+
+
+class TritonConnection:
+    """A channel to one address; belongs to the event loop that first uses it.
+
+    It survives the server: when that is back, so is the connection. Before the first request, and after
+    every failure to reach the server, it makes sure that the pinned versions are served and hold the
+    weights of the bundle, so that vectors of two encoders are never mixed.
+
+    Args:
+        settings: address, credentials, time-out, concurrency and the pinned version.
+        models: what the bundle expects to be served.
+    """
+
+    name = TRITON
+
+    def __init__(self, settings: Settings, models: Sequence[ServedModel]) -> None:
+        self._settings = settings
+        self._models = {model.name: model for model in models}
+        self._version = str(settings.triton_model_version)
+        self._headers = {"authorization": f"Bearer {settings.triton_token}"} if settings.triton_token else {}
+        self._client: Any = None
+        self._slots = asyncio.Semaphore(settings.triton_concurrency)
+        self._verifying = asyncio.Lock()
+        self._verified = False
+        self._chance = random.Random()  # noqa: S311 - jitter, not a secret
+
+    async def infer(self, model: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Float32:
+        """One request to a model.
+
+        Args:
+            model: its name.
+            inputs: name → array[rows, width].
+
+        Returns:
+            float32[rows, output_width].
+
+        Raises:
+            DependencyDownError: the server, or the pinned version, cannot be had; or its queue stayed full.
+            DeadlineError: no answer within ``triton_timeout_seconds``.
+            TransientError: the server failed at this request.
+            SettingsError: the server refuses the token.
+            BundleError: the server refuses the tensors.
+        """
+        async with self._slots:
+            deadline = time.monotonic() + self._settings.triton_timeout_seconds
+            attempt = 0
+            while True:
+                try:
+                    await self._ensure_verified()
+                    return await self._attempt(model, inputs, deadline - time.monotonic())
+                except InferenceServerException as error:
+                    if error.status() not in _UNAVAILABLE:
+                        self._fail(error, model)
+                    # Full queue, missing version or no server? The check before the next attempt tells.
+                    self._verified = False
+                    refusal = error.message()
+                await self._ensure_verified()
+                REJECTIONS.labels(model).inc()
+                attempt += 1
+                pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt)
+                pause *= self._chance.uniform(0.5, 1.0)
+                if time.monotonic() + pause >= deadline:
+                    raise DependencyDownError(TRITON, f"{model} refused {attempt} attempts: {refusal}")
+                await asyncio.sleep(pause)
+
+    async def check(self) -> None:
+        """Return if every pinned version is served, holds the bundle's weights and answers a small request.
+
+        Raises:
+            TransientError: one does not.
+            SettingsError: the server refuses the token.
+        """
+        self._verified = False
+        await self._ensure_verified()
+        await asyncio.gather(*(self._probe(model) for model in self._models.values()))
+
+    async def close(self) -> None:
+        """Close the channel; requests under way fail."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _probe(self, model: ServedModel) -> None:
+        """A request of one row: a model that is too slow for it is as good as down."""
+        inputs = {
+            name: np.ones((1, max(width, 1)), dtype=np.int64 if data_type == "TYPE_INT64" else np.float32)
+            for name, (data_type, width) in model.inputs.items()
+        }
+        try:
+            await self._attempt(model.name, inputs, self._settings.triton_timeout_seconds)
+        except InferenceServerException as error:
+            if error.status() in _UNAVAILABLE:
+                raise DependencyDownError(TRITON, f"{model.name}: {error.message()}") from error
+            self._fail(error, model.name)
+
+    async def _attempt(self, model: str, inputs: Mapping[str, npt.NDArray[Any]], seconds: float) -> Float32:
+        served = self._models[model]
+        tensors = []
+        for name, values in inputs.items():
+            tensor = InferInput(name, values.shape, np_to_triton_dtype(values.dtype))
+            tensor.set_data_from_numpy(values)
+            tensors.append(tensor)
+        seconds = max(seconds, 0.001)
+        result = await self._connected().infer(
+            model,
+            tensors,
+            model_version=self._version,
+            client_timeout=seconds,
+            timeout=int(seconds * 1e6),  # the queue drops what waited longer than its caller
+            headers=self._headers,
+        )
+        rows = len(next(iter(inputs.values())))
+        output = result.as_numpy(served.output)
+        if output is None or output.shape != (rows, served.output_width) or output.dtype != np.float32:
+            found = "nothing" if output is None else f"{output.dtype}{list(output.shape)}"
+            raise DependencyDownError(
+                TRITON,
+                f"{model} answers {found} where float32[{rows}, {served.output_width}] is expected; "
+                "a python backend with an unfit version of numpy does that",
+            )
+        answer: Float32 = output
+        return answer
+
+    async def _ensure_verified(self) -> None:
+        if self._verified:
+            return
+        async with self._verifying:
+            if not self._verified:
+                await asyncio.gather(*(self._verify(model) for model in self._models.values()))
+                self._verified = True
+
+    async def _verify(self, model: ServedModel) -> None:
+        client = self._connected()
+        limits = {"headers": self._headers, "client_timeout": self._settings.triton_timeout_seconds}
+        try:
+            if not await client.is_model_ready(model.name, self._version, **limits):
+                raise await self._missing_version(model.name)
+            answer = await client.get_model_config(model.name, self._version, **limits)
+        except InferenceServerException as error:
+            if error.status() == "StatusCode.NOT_FOUND":
+                raise await self._missing_version(model.name) from error
+            if error.status() in _UNAVAILABLE:
+                raise DependencyDownError(
+                    TRITON, f"{error.message()} ({self._settings.triton_url})"
+                ) from error
+            self._fail(error, model.name)
+        served = answer.config.parameters[f"{IDENTITY}.{self._version}"].string_value
+        if served != model.identity:
+            raise DependencyDownError(
+                TRITON,
+                f"its {model.name} {self._version} holds {served or 'weights without a name'}, the bundle "
+                f"{model.identity}; serve a repository that `streamproc export triton` made of this bundle",
+            )
+
+    async def _missing_version(self, model: str) -> DependencyDownError:
+        limits = {"headers": self._headers, "client_timeout": self._settings.triton_timeout_seconds}
+        try:
+            index = await self._connected().get_model_repository_index(**limits)
+        except InferenceServerException as error:
+            return DependencyDownError(TRITON, f"{error.message()} ({self._settings.triton_url})")
+        ready = [each.version for each in index.models if each.name == model and each.state == "READY"]
+        return DependencyDownError(
+            TRITON,
+            f"{model} version {self._version} is not served there (ready: {', '.join(ready) or 'none'}); "
+            "load it, or pin another with STREAMPROC_TRITON_MODEL_VERSION",
+        )
+
+    def _fail(self, error: InferenceServerException, model: str) -> Never:
+        raise _meaning(error, model, self._settings) from error
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            ca_file = self._settings.triton_ca_file
+            try:
+                self._client = InferenceServerClient(
+                    self._settings.triton_url,
+                    ssl=self._settings.triton_tls or ca_file is not None,
+                    root_certificates=ca_file,
+                    channel_args=_CHANNEL,
+                )
+            except OSError as error:
+                raise SettingsError(
+                    f"STREAMPROC_TRITON_CA_FILE = {ca_file} cannot be read: {error.strerror}"
+                ) from error
+        return self._client
+
+
+def _meaning(error: InferenceServerException, model: str, settings: Settings) -> StreamprocError:
+    """The error of ours that an answer, other than UNAVAILABLE, stands for."""
+    status, said = error.status(), error.message()
+    if status == _TOO_LATE:
+        return DeadlineError(
+            f"Triton's {model} gave no answer within {settings.triton_timeout_seconds:g} s "
+            "(STREAMPROC_TRITON_TIMEOUT_SECONDS)"
+        )
+    if status in _REFUSED_TOKEN:
+        return SettingsError(f"Triton at {settings.triton_url} refuses STREAMPROC_TRITON_TOKEN: {said}")
+    if status in _REFUSED_REQUEST:
+        return BundleError(
+            f"Triton's {model} refuses the request ({said}): model repository and bundle do not belong "
+            "together, run `streamproc export triton` again"
+        )
+    return TransientError(f"Triton's {model} failed: {said} ({status})")
