@@ -86,6 +86,9 @@ class RecallFit(msgspec.Struct, frozen=True):
         delta_content_content: lowest cosine of a content–content similarity edge (δ_cc).
         max_content_tag: most candidates taken by C2T.
         max_neighbour_tag: most candidates taken by C2C2T.
+        max_lexical: most candidates taken by their words.
+        sharpness: neighbours vote in proportion to exp(sharpness × similarity).
+        fusion: evidence column → weight; the sum ranks the union of the paths.
         fitted_on: names of the data sets used.
     """
 
@@ -93,6 +96,9 @@ class RecallFit(msgspec.Struct, frozen=True):
     delta_content_content: float
     max_content_tag: int
     max_neighbour_tag: int
+    max_lexical: int
+    sharpness: float
+    fusion: dict[str, float]
     fitted_on: tuple[str, ...]
 
 

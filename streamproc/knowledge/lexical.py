@@ -51,6 +51,7 @@ _NEVER = np.iinfo(np.int64).max
 
 # Letters and digits, with the signs that belong to names such as C++ and C#.
 _TOKEN = re.compile(r"[^\W_]+[+#]*")
+_NO_PLURAL = ("ss", "us", "is", "news")
 _QUALIFIER = re.compile(r"\s*\([^()]*\)\s*$")
 
 
@@ -62,7 +63,7 @@ def tokenize(text: str) -> list[str]:
 @lru_cache(maxsize=1 << 16)
 def _singular(token: str) -> str:
     """Harman's S-stemmer: ``networks`` and ``network`` are one word; ``news`` and ``class`` stay."""
-    if len(token) <= 3 or not token.endswith("s") or token.endswith(("ss", "us", "is")) or token == "news":
+    if len(token) <= 3 or not token.endswith("s") or token.endswith(_NO_PLURAL):
         return token
     if token.endswith("ies") and not token.endswith(("eies", "aies")):
         return token[:-3] + "y"
@@ -306,15 +307,15 @@ class _Store:
             " ".join(tokens) for label in (tag.name, *tag.synonyms) for tokens in _spellings(label)
         ):
             self._name(name, slot)
-        counts, name = _words(tag)
+        counts, in_name = _words(tag)
         for word, count in counts.items():
-            packed = slot << _SLOT_SHIFT | (_NAME_BIT if word in name else 0) | min(count, _COUNT_MASK)
+            packed = slot << _SLOT_SHIFT | (_NAME_BIT if word in in_name else 0) | min(count, _COUNT_MASK)
             self._postings.setdefault(word, []).append(packed)
             self._arrays.pop(word, None)
             self._tags_with[word] = self._tags_with.get(word, 0) + 1
         length = sum(counts.values())
         self.lengths[slot] = length
-        self.name_lengths[slot] = max(len(name), 1)
+        self.name_lengths[slot] = max(len(in_name), 1)
         self._total_length += length
         self.clock += 1
 

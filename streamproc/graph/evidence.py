@@ -1,0 +1,164 @@
+"""The evidence of candidate tags: one fixed-length vector each, and the same in words for people.
+
+Every number is absolute: it would be the same had other tags been recalled beside this one. Votes are
+shares over neighbours, never over candidates, and nothing is a rank. So what a model makes of a
+candidate depends neither on the order nor on the company of the others.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from streamproc.knowledge.lexical import LexicalMatch
+
+__all__ = ["COLUMN", "FEATURES", "VOTE_SIZES", "Neighbourhood", "evidence"]
+
+Float32 = npt.NDArray[np.float32]
+Float64 = npt.NDArray[np.float64]
+
+VOTE_SIZES = (1, 3, 10, 30, 50)
+"""Neighbourhoods over which shares of votes are taken; the widest stands in for the tag's frequency."""
+
+_SHARPNESS_LOW = 6.0  # between the plain share and the fitted sharpness, so that both scales can be weighed
+
+FEATURES = (
+    "cosine",  # of the note's and the tag's vectors; 0 where the tag was not among the nearest
+    "cosine_known",  # 1 where it was
+    "best_neighbour",  # similarity of the nearest voting note that has the tag
+    "mean_neighbour",  # mean similarity of the voting notes that have it
+    *(f"vote_{size}" for size in VOTE_SIZES),  # share of the votes of that many nearest notes
+    "vote_soft",  # share of all votes, each weighed by exp(6 × similarity)
+    "vote_sharp",  # likewise with the fitted sharpness
+    "vote_model",  # part of all votes that models, not people, cast for it
+    "judged_for",  # similarity of the nearest note on which a person confirmed the tag
+    "judged_against",  # likewise, rejected
+    "exact_title",  # 1 where a name or synonym stands in the title
+    "exact_text",  # log(1 + times) it stands in the text
+    "bm25",  # log(1 + BM25) of the note's words against name, synonyms and definition
+    "name_rarity",  # summed idf of the words of its name that the note has, over 10
+    "name_share",  # their share of the name's words
+    "passage",  # highest similarity of a retrieved passage of knowledge about the tag
+    "nearest_note",  # similarity of the nearest voting note
+    "near_10",  # mean similarity of the 10 nearest
+    "near_50",  # and of the 50 nearest
+    "voters",  # log(1 + summed weight of the voting notes)
+    "tags_a_note",  # log of how many tags the voting notes have on average
+    "agreement",  # probability that two voting notes, drawn by weight, were given the same tag
+    "note_words",  # log(1 + words of the note)
+)
+"""Names of the columns, in order. A bundle's tagger records the names it was trained on."""
+
+COLUMN = {name: column for column, name in enumerate(FEATURES)}
+"""Name of a column → its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """The votes of the notes around a note; rows of ``mass`` follow the tags of the pool.
+
+    Attributes:
+        similarities: float64[neighbours], nearest first.
+        mass: float64[tags, neighbours], how much each neighbour's word on each tag weighs.
+        model_mass: the same, of models' edges only; None where there are none.
+        judged_for: row → similarity of the nearest neighbour on which a person confirmed the tag.
+        judged_against: likewise, rejected.
+    """
+
+    similarities: Float64
+    mass: Float64
+    model_mass: Float64 | None
+    judged_for: dict[int, float]
+    judged_against: dict[int, float]
+
+
+def evidence(
+    tag_ids: Sequence[str],
+    *,
+    cosines: dict[int, float],
+    around: Neighbourhood,
+    words: LexicalMatch,
+    passages: dict[int, float],
+    note_words: int,
+    sharpness: float,
+) -> Float32:
+    """The evidence of each tag of the pool.
+
+    Args:
+        tag_ids: the pool.
+        cosines: row → cosine of note and tag, where known.
+        around: the votes.
+        words: what the note's words have in common with the tags.
+        passages: row → similarity of the nearest passage about the tag.
+        note_words: length of the note.
+        sharpness: of ``vote_sharp``.
+
+    Returns:
+        float32[tags, features], columns as in ``FEATURES``.
+    """
+    count = len(tag_ids)
+    table = np.zeros((count, len(FEATURES)), dtype=np.float32)
+    if not count:
+        return table
+    if cosines:
+        rows = list(cosines)
+        table[rows, 0] = list(cosines.values())
+        table[rows, 1] = 1
+    if around.similarities.size:
+        _votes(table, around, sharpness)
+    for column, judged in ((12, around.judged_for), (13, around.judged_against), (19, passages)):
+        for row, similarity in judged.items():
+            table[row, column] = similarity
+    _words(table, tag_ids, words)
+    table[:, 26] = np.log1p(note_words)
+    return table
+
+
+def _votes(table: Float32, around: Neighbourhood, sharpness: float) -> None:
+    similarities, mass = around.similarities, around.mass
+    count = similarities.size
+    weights = np.empty((count, len(VOTE_SIZES) + 2))
+    weights[:, : len(VOTE_SIZES)] = _FIRST[:count] if count <= len(_FIRST) else _first(count)
+    nearer = similarities - similarities[0]
+    weights[:, -2] = np.exp(_SHARPNESS_LOW * nearer)
+    weights[:, -1] = np.exp(sharpness * nearer)
+    voices = mass.max(axis=0)  # a neighbour that only a model has labelled counts less, also in the whole
+    totals = voices @ weights
+    shares = (mass @ weights) / totals
+    table[:, 4:11] = shares
+    carries = mass > 0
+    alike = carries * similarities
+    table[:, 2] = alike.max(axis=1)
+    carriers = carries.sum(axis=1)
+    table[:, 3] = alike.sum(axis=1) / np.maximum(carriers, 1)
+    if around.model_mass is not None:
+        table[:, 11] = (around.model_mass @ weights[:, -2]) / totals[-2]
+    table[:, 20] = similarities[0]
+    table[:, 21] = similarities[:10].mean()
+    table[:, 22] = similarities.mean()
+    table[:, 23] = np.log1p(voices.sum())
+    table[:, 24] = np.log(max(float(carriers.sum()) / count, 1.0))
+    table[:, 25] = min(float(np.square(shares[:, -2]).sum()), 1.0)
+
+
+def _first(count: int) -> Float64:
+    """float64[count, sizes]: 1 for the first of each neighbourhood's size."""
+    return (np.arange(count)[:, None] < np.array(VOTE_SIZES)).astype(np.float64)
+
+
+_FIRST = _first(64)
+
+
+def _words(table: Float32, tag_ids: Sequence[str], words: LexicalMatch) -> None:
+    exact, in_text = words.exact, words.in_text
+    if exact:
+        for row, tag_id in enumerate(tag_ids):
+            span = exact.get(tag_id)
+            if span is not None:
+                table[row, 14] = span.in_title
+                table[row, 15] = np.log1p(in_text.get(tag_id, 0))
+    columns = words.columns(tag_ids)
+    np.log1p(columns[:, 0], out=columns[:, 0])
+    columns[:, 1] *= 0.1
+    table[:, 16:19] = columns

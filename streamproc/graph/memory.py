@@ -1,0 +1,108 @@
+"""An exact graph in memory: the same answers as the stored one, for training and evaluation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from streamproc.graph.hits import Edge, Hits, NoteHit, SegmentHit, TagHit
+
+__all__ = ["MemoryGraph"]
+
+Float32 = npt.NDArray[np.float32]
+
+# Vectors searched at a time: their similarities to a graph of 35,000 notes take 36 MB.
+_CHUNK = 256
+
+
+class MemoryGraph:
+    """Vertices in arrays, searched exactly.
+
+    Args:
+        tag_ids: ids of the tags.
+        tag_vectors: float32[tags, dimension], of unit length.
+        note_ids: ids of the notes.
+        note_vectors: float32[notes, dimension], of unit length.
+        edges: deterministic edges of each note.
+        segment_ids: ids of the passages.
+        segment_vectors: float32[segments, dimension]; None: there are none.
+    """
+
+    def __init__(
+        self,
+        *,
+        tag_ids: Sequence[str],
+        tag_vectors: Float32,
+        note_ids: Sequence[str],
+        note_vectors: Float32,
+        edges: Sequence[tuple[Edge, ...]],
+        segment_ids: Sequence[str] = (),
+        segment_vectors: Float32 | None = None,
+    ) -> None:
+        self._tag_ids = list(tag_ids)
+        self._tag_vectors = tag_vectors
+        self._note_ids = list(note_ids)
+        self._note_vectors = note_vectors
+        self._edges = list(edges)
+        self._segment_ids = list(segment_ids)
+        self._segment_vectors = segment_vectors
+
+    def append(self, note_ids: Sequence[str], vectors: Float32, edges: Sequence[tuple[Edge, ...]]) -> None:
+        """Add notes, as the write-back does."""
+        self._note_ids += note_ids
+        self._note_vectors = np.concatenate([self._note_vectors, vectors])
+        self._edges += edges
+
+    def relabel(self, place: int, edges: tuple[Edge, ...]) -> None:
+        """Replace the edges of the note at this place."""
+        self._edges[place] = edges
+
+    async def search(self, vectors: Float32, *, tags: int, notes: int, segments: int) -> list[Hits]:
+        """Find the nearest vertices of each vector; see ``hits.Graph``."""
+        return self.nearest(vectors, tags=tags, notes=notes, segments=segments)
+
+    def nearest(self, vectors: Float32, *, tags: int, notes: int, segments: int = 0) -> list[Hits]:
+        """The same outside an event loop."""
+        found: list[Hits] = []
+        for start in range(0, len(vectors), _CHUNK):
+            chunk = vectors[start : start + _CHUNK]
+            near_tags = _top(chunk @ self._tag_vectors.T, tags, self._tag_ids)
+            near_notes = _top(chunk @ self._note_vectors.T, notes, self._note_ids)
+            near_segments: list[list[tuple[float, int]]] = [[] for _ in chunk]
+            if segments and self._segment_vectors is not None:
+                near_segments = _top(chunk @ self._segment_vectors.T, segments, self._segment_ids)
+            found += [
+                Hits(
+                    tags=tuple([TagHit(self._tag_ids[place], similarity) for similarity, place in of_tags]),
+                    notes=tuple(
+                        [
+                            NoteHit(self._note_ids[place], similarity, self._edges[place])
+                            for similarity, place in of_notes
+                        ]
+                    ),
+                    segments=tuple(
+                        [
+                            SegmentHit(self._segment_ids[place], similarity)
+                            for similarity, place in of_segments
+                        ]
+                    ),
+                )
+                for of_tags, of_notes, of_segments in zip(near_tags, near_notes, near_segments, strict=True)
+            ]
+        return found
+
+
+def _top(similarities: Float32, count: int, ids: Sequence[str]) -> list[list[tuple[float, int]]]:
+    """For each row the nearest (similarity, place), nearest first, ties in order of id."""
+    width = similarities.shape[1]
+    if not width or count <= 0:
+        return [[] for _ in similarities]
+    if width > count:
+        places = np.argpartition(similarities, width - count, axis=1)[:, width - count :]
+    else:
+        places = np.broadcast_to(np.arange(width), similarities.shape)
+    values = np.take_along_axis(similarities, places, axis=1)
+    return [
+        sorted(zip(row, row_places, strict=True), key=lambda each: (-each[0], ids[each[1]]))
+        for row, row_places in zip(values.tolist(), places.tolist(), strict=True)
+    ]

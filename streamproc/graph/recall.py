@@ -1,0 +1,386 @@
+"""Recall: from what the graph found to candidate tags, each with its evidence (LLM4Tag, 3.1).
+
+Three paths lead to a tag. C2T: the tag's vector is near. C2C2T: notes near this one carry it; they
+vote. Lexical: its words stand in the note. Edges are read as they were written; redirects and people's
+judgements are applied here, at the moment of reading, so that both take effect at once.
+
+The guard against self-reinforcement: a person's word outweighs a model's, and a model's edge votes
+only where it was confident. A neighbour whom only a model has labelled weighs less in the whole, too.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from streamproc.events.graph import Provenance
+from streamproc.events.note import Note
+from streamproc.events.tag import TagChange, TagPolicy
+from streamproc.events.tagged import NeighbourEvidence, RecallPath, TagEvidence
+from streamproc.graph.evidence import COLUMN, FEATURES, Neighbourhood, evidence
+from streamproc.graph.hits import Edge, Hits
+from streamproc.graph.thresholds import Thresholds
+from streamproc.knowledge.lexical import LexicalIndex, LexicalMatch, surface
+
+__all__ = ["Judged", "Recalled", "TagView", "explain", "recall"]
+
+# Similarities are rounded before anything is compared: the same search in another batch may differ in
+# the last bits, and must not change an order.
+_DIGITS = 5
+
+_SHOWN_NEIGHBOURS = 3
+_SHOWN_CHARACTERS = 256
+
+
+class TagView(Protocol):
+    """The tag repository as of one moment."""
+
+    @property
+    def lexical(self) -> LexicalIndex:
+        """The index over names, synonyms and definitions of its active tags."""
+        ...
+
+    def resolve(self, tag_id: str) -> TagChange | None:
+        """The active tag that this id stands for, merges followed; None: unknown, deprecated or removed."""
+        ...
+
+    def segment_tags(self, segment_id: str) -> Sequence[str]:
+        """Ids of the tags that a passage of knowledge is about; empty where it is unknown."""
+        ...
+
+
+class Judged(Protocol):
+    """People's judgements as of one moment."""
+
+    def of(self, note_id: str) -> Mapping[str, bool]:
+        """Tag id → whether it is right, for the tags of this note on which people have spoken."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """The candidates of a note.
+
+    Attributes:
+        tags: the candidates, best first; each once.
+        evidence: float32[candidates, features], columns as in ``evidence.FEATURES``.
+        judged: what people said of each on this very note; None: nothing.
+    """
+
+    tags: tuple[TagChange, ...]
+    evidence: npt.NDArray[np.float32]
+    judged: tuple[bool | None, ...]
+    _rows: tuple[int, ...]
+    _pool: "_Pool"
+
+
+def recall(
+    note: Note, hits: Hits, repository: TagView, judgements: Judged, thresholds: Thresholds
+) -> Recalled:
+    """The candidate tags of a note. A pure function of its arguments.
+
+    Tags that a person confirmed on this very note are always among the candidates, rejected ones never;
+    neither are tags of policy ``manual_only``.
+
+    Args:
+        note: to be tagged; it never recalls itself.
+        hits: what the graph found near it; see ``Thresholds`` for how much to ask for.
+        repository: what tags there are; one snapshot for a whole batch.
+        judgements: what people said, of the neighbours and of the note itself.
+        thresholds: of the bundle in use.
+    """
+    pool = _Pool(note, hits, repository)
+    _near_tags(pool, thresholds)
+    votes = _vote(pool, judgements, thresholds)
+    for tag_id, _ in pool.named[: thresholds.max_lexical]:
+        pool.row(tag_id)
+    own: dict[int, bool] = {}
+    for tag_id, correct in judgements.of(note.note_id).items():
+        row = pool.row(tag_id)
+        if row >= 0:
+            own[row] = correct
+    table = evidence(
+        [tag.tag_id for tag in pool.tags],
+        cosines=pool.cosines,
+        around=votes.neighbourhood(len(pool.tags)),
+        words=pool.words,
+        passages=_passages(pool, repository),
+        note_words=note.title.count(" ") + note.text.count(" ") + 2,
+        sharpness=thresholds.sharpness,
+    )
+    rows = _choose(pool, table, own, thresholds)
+    return Recalled(
+        tags=tuple([pool.tags[row] for row in rows]),
+        evidence=table[rows],
+        judged=tuple([own.get(row) for row in rows]),
+        _rows=tuple(rows),
+        _pool=pool,
+    )
+
+
+def explain(recalled: Recalled, candidate: int) -> tuple[tuple[RecallPath, ...], TagEvidence]:
+    """Why a candidate was recalled: the paths that led to it and what stands on them.
+
+    Costs more than recall itself does for a candidate: call it for tags that are emitted.
+
+    Args:
+        recalled: of the note.
+        candidate: its place in ``recalled.tags``.
+    """
+    pool, row = recalled._pool, recalled._rows[candidate]  # noqa: SLF001 - one module, one idea
+    cosine = pool.cosines.get(row)
+    neighbours = tuple(islice(pool.carriers(row), _SHOWN_NEIGHBOURS))
+    tag_id = pool.tags[row].tag_id
+    span = pool.words.exact.get(tag_id)
+    paths = []
+    if cosine is not None:
+        paths.append(RecallPath.C2T)
+    if neighbours:
+        paths.append(RecallPath.C2C2T)
+    if span is not None or any(tag_id == named for named, _ in pool.named):
+        paths.append(RecallPath.LEXICAL)
+    return tuple(paths), TagEvidence(
+        similarity=None if cosine is None else min(cosine, 1.0),
+        neighbours=neighbours,
+        match="" if span is None else surface(pool.note.title, pool.note.text, span)[:_SHOWN_CHARACTERS],
+        segments=tuple(segment_id for segment_id, rows in pool.passages if row in rows),
+    )
+
+
+class _Voter(NamedTuple):
+    """A neighbour that votes, and what people said of its tags."""
+
+    note_id: str
+    similarity: float
+    edges: Sequence[Edge]
+    spoken: Mapping[str, bool]
+
+
+class _Pool:
+    """Every tag that some path led to, each with a row; grows while the paths are walked."""
+
+    __slots__ = (
+        "cosines",
+        "hits",
+        "named",
+        "note",
+        "passages",
+        "repository",
+        "rows",
+        "tags",
+        "voters",
+        "words",
+    )
+
+    def __init__(self, note: Note, hits: Hits, repository: TagView) -> None:
+        self.note = note
+        self.hits = hits
+        self.repository = repository
+        self.tags: list[TagChange] = []
+        self.rows: dict[str, int] = {}
+        self.cosines: dict[int, float] = {}
+        self.voters: list[_Voter] = []
+        self.passages: list[tuple[str, set[int]]] = []
+        self.words: LexicalMatch = repository.lexical.match(note.title, note.text)
+        exact = self.words.exact
+        # Names that stand in the note before words that merely resemble; the title before the text.
+        self.named = sorted(
+            ((tag_id, 2.0 if span.in_title else 1.0) for tag_id, span in exact.items()),
+            key=lambda each: (-each[1], each[0]),
+        )
+        self.named += [each for each in self.words.best if each[0] not in exact]
+
+    def row(self, tag_id: str) -> int:
+        """The row of the tag that an id stands for; -1 for one that cannot be a candidate."""
+        row = self.rows.get(tag_id)
+        if row is None:
+            tag = self.repository.resolve(tag_id)
+            if tag is None or tag.policy is TagPolicy.MANUAL_ONLY:
+                row = -1
+            elif tag.tag_id == tag_id or (row := self.rows.get(tag.tag_id)) is None:
+                row = self.rows[tag.tag_id] = len(self.tags)
+                self.tags.append(tag)
+            self.rows[tag_id] = row
+        return row
+
+    def carriers(self, row: int) -> Iterator[NeighbourEvidence]:
+        """The neighbours that carry the tag, nearest first."""
+        for note_id, similarity, edges, spoken in self.voters:
+            words = [Edge(tag_id, 1.0, Provenance.HUMAN) for tag_id, correct in spoken.items() if correct]
+            words += [edge for edge in edges if edge.tag_id not in spoken]
+            for tag_id, weight, provenance in words:
+                if self.rows.get(tag_id) == row:
+                    yield NeighbourEvidence(
+                        note_id=note_id,
+                        similarity=min(similarity, 1.0),
+                        weight=min(max(weight, 0.0), 1.0),
+                        provenance=provenance,
+                    )
+                    break
+
+
+def _near_tags(pool: _Pool, thresholds: Thresholds) -> None:
+    """C2T: the nearest tags within δ_ct."""
+    near = sorted([(-round(hit.similarity, _DIGITS), hit.tag_id) for hit in pool.hits.tags])
+    lowest, cosines = -thresholds.delta_content_tag, pool.cosines
+    for negative, tag_id in near:
+        if negative > lowest or len(cosines) >= thresholds.max_content_tag:
+            break
+        row = pool.row(tag_id)
+        if row >= 0 and row not in cosines:  # a merged tag's vector may be nearer than its successor's
+            cosines[row] = -negative
+
+
+class _Votes:
+    """Votes as they are collected: parallel lists, one entry an edge."""
+
+    __slots__ = ("against", "columns", "for_", "from_models", "masses", "rows", "similarities")
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+        self.columns: list[int] = []
+        self.masses: list[float] = []
+        self.from_models: list[int] = []
+        self.similarities: list[float] = []
+        self.for_: dict[int, float] = {}
+        self.against: dict[int, float] = {}
+
+    def neighbourhood(self, tags: int) -> Neighbourhood:
+        """The votes as matrices of this many rows."""
+        rows, columns = np.array(self.rows, dtype=np.intp), np.array(self.columns, dtype=np.intp)
+        masses = np.array(self.masses)
+        mass = np.zeros((tags, len(self.similarities)))
+        # A neighbour may have a tag twice (by two hands, or by a merge): the weightiest word counts.
+        np.maximum.at(mass, (rows, columns), masses)
+        model_mass = None
+        if self.from_models:
+            models = np.array(self.from_models, dtype=np.intp)
+            model_mass = np.zeros_like(mass)
+            model_mass[rows[models], columns[models]] = masses[models]
+            model_mass[model_mass < mass] = 0
+        return Neighbourhood(np.array(self.similarities), mass, model_mass, self.for_, self.against)
+
+
+def _vote(  # noqa: C901 - the innermost loop of recall, kept flat for its speed
+    pool: _Pool, judgements: Judged, thresholds: Thresholds
+) -> _Votes:
+    """C2C2T: the nearest notes within δ_cc that carry labels vote with their edges."""
+    votes = _Votes()
+    rows, columns, masses = votes.rows, votes.columns, votes.masses
+    known, admit, voters, spoken_of = pool.rows.get, pool.row, pool.voters, judgements.of
+    own_id, lowest = pool.note.note_id, thresholds.delta_content_content
+    voice = {
+        Provenance.HUMAN: 1.0,
+        Provenance.IMPORT: thresholds.import_vote,
+        Provenance.AUTHOR: thresholds.author_vote,
+        Provenance.MODEL: thresholds.model_vote,
+        Provenance.ENCODER: 0.0,
+    }
+    near = sorted([(-round(hit.similarity, _DIGITS), hit.note_id, hit.edges) for hit in pool.hits.notes])
+    for negative, note_id, edges in near:
+        if -negative < lowest or len(voters) >= thresholds.neighbours:
+            break
+        if note_id == own_id:
+            continue
+        column, before = len(voters), len(rows)
+        spoken = spoken_of(note_id)
+        if spoken:
+            _hear_people(votes, spoken, -negative, column, admit)
+        for tag_id, weight, provenance in edges:
+            if spoken and tag_id in spoken:
+                continue
+            if provenance is Provenance.MODEL:
+                if weight < thresholds.min_model_weight:
+                    continue
+                votes.from_models.append(len(rows))
+            row = known(tag_id)
+            if row is None:
+                row = admit(tag_id)
+            if row >= 0:
+                rows.append(row)
+                columns.append(column)
+                masses.append(weight * voice[provenance])
+            elif provenance is Provenance.MODEL:
+                votes.from_models.pop()
+        if len(rows) > before:
+            voters.append(_Voter(note_id, -negative, edges, spoken))
+            votes.similarities.append(-negative)
+    return votes
+
+
+def _hear_people(
+    votes: _Votes, spoken: Mapping[str, bool], similarity: float, column: int, admit: Callable[[str], int]
+) -> None:
+    """People's word on a neighbour: a confirmed tag votes in full, a rejected one counts against."""
+    for tag_id, correct in spoken.items():
+        row = admit(tag_id)
+        if row < 0:
+            continue
+        if correct:
+            votes.rows.append(row)
+            votes.columns.append(column)
+            votes.masses.append(1.0)
+            votes.for_.setdefault(row, similarity)
+        else:
+            votes.against.setdefault(row, similarity)
+
+
+def _passages(pool: _Pool, repository: TagView) -> dict[int, float]:
+    """Row → similarity of the nearest retrieved passage about the tag; brings no tag by itself."""
+    nearest: dict[int, float] = {}
+    for hit in pool.hits.segments:
+        similarity = round(hit.similarity, _DIGITS)
+        rows = {pool.rows.get(tag_id, -1) for tag_id in repository.segment_tags(hit.segment_id)} - {-1}
+        pool.passages.append((hit.segment_id, rows))
+        for row in rows:
+            nearest[row] = max(similarity, nearest.get(row, similarity))
+    return nearest
+
+
+def _choose(
+    pool: _Pool, table: npt.NDArray[np.float32], own: Mapping[int, bool], thresholds: Thresholds
+) -> list[int]:
+    """Rows of the candidates: the union of the paths' shares, ranked by the fused score."""
+    tags, rows = pool.tags, pool.rows
+    votes = table[:, COLUMN["vote_sharp"]]
+    voted = _first(votes, votes > 0, tags, thresholds.max_neighbour_tag)
+    near = list(pool.cosines)
+    named = [rows[tag_id] for tag_id, _ in pool.named[: thresholds.max_lexical] if rows[tag_id] >= 0]
+    confirmed = [row for row, correct in own.items() if correct]
+    if thresholds.fusion:
+        weights = np.zeros(len(FEATURES), dtype=np.float32)
+        for name, weight in thresholds.fusion.items():
+            weights[COLUMN[name]] = weight
+        union = np.zeros(len(tags), dtype=bool)
+        union[near + voted + named] = True
+        ranked = near[: thresholds.reserved_content_tag]
+        # Twice as many as can be needed: reserved, confirmed and rejected ones are among them.
+        ranked_by_score = _first(table @ weights, union, tags, thresholds.candidates + len(own) + len(ranked))
+        room = thresholds.candidates - len(confirmed)
+        kept = list(dict.fromkeys(confirmed + [r for r in ranked_by_score if r not in own][:room]))
+        missing = [row for row in ranked if row not in kept and row not in own]
+        if missing and len(kept) + len(missing) > thresholds.candidates:
+            kept = kept[: thresholds.candidates - len(missing)]
+        return (kept + missing)[: thresholds.candidates]
+    in_turn = dict.fromkeys(confirmed + near + voted + named)
+    return [row for row in in_turn if own.get(row, True)][: thresholds.candidates]
+
+
+def _first(
+    scores: npt.NDArray[np.float32], among: npt.NDArray[np.bool_], tags: Sequence[TagChange], count: int
+) -> list[int]:
+    """The rows with the highest scores, ties (to five digits) in order of id."""
+    rows = np.flatnonzero(among)
+    if not rows.size or count <= 0:
+        return []
+    rounded = np.round(scores[rows].astype(np.float64), _DIGITS)
+    if rows.size > count:
+        high = rounded >= np.partition(rounded, -count)[-count]
+        rows, rounded = rows[high], rounded[high]
+    ranked = sorted(
+        [(-score, tags[row].tag_id, row) for score, row in zip(rounded.tolist(), rows.tolist(), strict=True)]
+    )
+    return [row for _, _, row in ranked[:count]]

@@ -1,0 +1,85 @@
+"""Thresholds and shares of recall (LLM4Tag, 3.1): the paper's as a preset, ours fitted to the encoder."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from streamproc.inference.manifest import RecallFit
+
+__all__ = ["FITTED", "PAPER", "Thresholds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """When a vertex is near enough, and how many candidates each path may bring.
+
+    Attributes:
+        candidates: how many candidates a note gets at most.
+        delta_content_tag: lowest cosine of a content–tag similarity edge (δ_ct).
+        delta_content_content: lowest cosine of a content–content similarity edge (δ_cc).
+        max_content_tag: most candidates taken by C2T.
+        max_neighbour_tag: most candidates taken by C2C2T.
+        max_lexical: most candidates taken by their words.
+        reserved_content_tag: the nearest tags that stay whatever the fused score says, so that a tag
+            nobody has used yet can be recalled.
+        neighbours: how many notes with labels vote.
+        nearest_tags: how many tags to ask the graph for.
+        nearest_notes: how many notes to ask it for; more than vote, for some carry no label that counts.
+        sharpness: neighbours vote in proportion to exp(sharpness × similarity).
+        min_model_weight: a model's edge votes from this confidence on.
+        model_vote: how much a model's edge weighs beside a person's.
+        import_vote: how much an imported label weighs beside a person's judgement on the note.
+        author_vote: how much an author's own tag weighs beside it.
+        fusion: weights of evidence columns, by name, whose sum ranks the union of the paths; empty:
+            the paths follow one another.
+    """
+
+    candidates: int = 20
+    delta_content_tag: float = 0.0
+    delta_content_content: float = 0.0
+    max_content_tag: int = 40
+    max_neighbour_tag: int = 100
+    max_lexical: int = 20
+    reserved_content_tag: int = 1
+    neighbours: int = 50
+    nearest_tags: int = 64
+    nearest_notes: int = 64
+    sharpness: float = 16.0
+    min_model_weight: float = 0.8
+    model_vote: float = 0.4
+    import_vote: float = 0.95
+    author_vote: float = 0.8
+    fusion: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def of(cls, fit: RecallFit | None) -> "Thresholds":
+        """The thresholds that a bundle records; ``FITTED`` where it records none."""
+        if fit is None:
+            return FITTED
+        return cls(
+            delta_content_tag=fit.delta_content_tag,
+            delta_content_content=fit.delta_content_content,
+            max_content_tag=fit.max_content_tag,
+            max_neighbour_tag=fit.max_neighbour_tag,
+            max_lexical=fit.max_lexical,
+            sharpness=fit.sharpness,
+            fusion=MappingProxyType(dict(fit.fusion)),
+        )
+
+
+PAPER = Thresholds(
+    delta_content_tag=0.5,
+    delta_content_content=0.8,
+    max_content_tag=15,
+    max_neighbour_tag=5,
+    max_lexical=0,
+    reserved_content_tag=0,
+)
+"""The constants of LLM4Tag. They belong to BGE: under MiniLM they leave half a candidate a note."""
+
+FITTED = Thresholds(
+    fusion=MappingProxyType(
+        {"vote_sharp": 6.0, "cosine": 4.0, "exact_title": 1.0, "exact_text": 1.0, "name_share": 1.0}
+    )
+)
+"""For a bundle whose recall was never fitted."""
