@@ -1,0 +1,276 @@
+"""A real Triton server for the tests: the binary of the wheel nvidia-pytriton, on free loopback ports.
+
+It runs the CPU profile, that is Triton's python backend. The server and the Python it starts live in a virtual
+environment of their own, made once and kept in the user's cache: they need numpy 1 (with numpy 2 that backend
+gives empty tensors and calls it success), which the package itself must not be held to.
+"""
+
+import atexit
+import contextlib
+import ctypes
+import fcntl
+import hashlib
+import http.client
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+__all__ = ["TritonServer", "free_ports", "install_triton", "triton_server", "triton_url"]
+
+REQUIRE_TRITON = "STREAMPROC_TESTS_REQUIRE_TRITON"
+REQUIREMENTS = ("nvidia-pytriton==0.7.0", "numpy<2", "onnxruntime>=1.20")
+CACHE = Path("~/.cache/streamproc/tests/triton").expanduser()
+REPOSITORY = Path(__file__).parents[2] / "triton_models"
+START_SECONDS = 60.0
+STOP_SECONDS = 20.0
+PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may take a lock
+
+
+class TritonUnavailableError(Exception):
+    """The server cannot be had on this machine; the message says why."""
+
+
+@pytest.fixture(scope="session")
+def triton_server() -> Iterator["TritonServer"]:
+    """Triton with the committed model repository: ``url``, ``kill()``, ``stop()``, ``start()``.
+
+    Where it cannot be installed its tests skip and say why; under ``STREAMPROC_TESTS_REQUIRE_TRITON=1`` they fail.
+    A test that stops the server starts it again before it ends.
+    """
+    try:
+        server = TritonServer(REPOSITORY)
+    except TritonUnavailableError as error:
+        if os.environ.get(REQUIRE_TRITON) == "1":
+            pytest.fail(f"{error}, and {REQUIRE_TRITON}=1 forbids leaving these tests out")
+        pytest.skip(str(error))
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def triton_url(triton_server: "TritonServer") -> str:
+    """Address of Triton's gRPC service, ``host:port``."""
+    return triton_server.url
+
+
+def install_triton() -> Path:
+    """Give the virtual environment that holds Triton, making it on the first call on this machine.
+
+    Raises:
+        TritonUnavailableError: there is no wheel for this machine, or it cannot be fetched.
+    """
+    if sys.platform != "linux" or platform.machine() != "x86_64":
+        raise TritonUnavailableError(
+            f"Triton's wheel exists for Linux on x86_64 only, not for {sys.platform} on {platform.machine()}"
+        )
+    # Named by what is in it: other versions, or another Python, get their own environment.
+    wanted = "\n".join((*REQUIREMENTS, sys.version, sys.base_prefix))
+    environment = CACHE / hashlib.sha256(wanted.encode()).hexdigest()[:16]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with environment.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two test runs may come here at once
+        complete = environment / "complete"
+        if not complete.exists():
+            _make_environment(environment)
+            complete.touch()
+    return environment
+
+
+def _make_environment(environment: Path) -> None:
+    # Scripts in a virtual environment hold its path, so it is made in place and marked when it is whole.
+    shutil.rmtree(environment, ignore_errors=True)
+    for command in (
+        [sys.executable, "-m", "venv", str(environment)],
+        [str(environment / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise TritonUnavailableError(f"Triton could not be installed: {done.stderr.strip()[-500:]}")
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    triton = _triton_home(environment)
+    stub = triton / "python_backend_stubs" / version / "triton_python_backend_stub"
+    if not stub.is_file():
+        raise TritonUnavailableError(f"Triton's python backend has no stub for Python {version}")
+    copied = Path(shutil.copy(stub, triton / "backends/python"))
+    for binary in (copied, triton / "bin/tritonserver"):
+        binary.chmod(0o755)
+
+
+def _site_packages(environment: Path) -> Path:
+    return environment / f"lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
+
+
+def _triton_home(environment: Path) -> Path:
+    return _site_packages(environment) / "pytriton/tritonserver"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nothing listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _die_with_parent() -> None:
+    # Runs between fork and exec: the kernel ends the server even when the test run is killed by SIGKILL.
+    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class TritonServer:
+    """One Triton server; use it as a context manager.
+
+    Ports stay the same over :meth:`stop`, :meth:`kill` and :meth:`start`.
+
+    Args:
+        repository: the model repository.
+        options: further options of ``tritonserver``.
+
+    Raises:
+        TritonUnavailableError: Triton cannot be had on this machine.
+    """
+
+    def __init__(self, repository: Path, *options: str) -> None:
+        self._environment = install_triton()
+        grpc, self._http, metrics = free_ports(3)
+        self.url = f"127.0.0.1:{grpc}"
+        """Address of the gRPC service."""
+        self.metrics_url = f"http://127.0.0.1:{metrics}/metrics"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._home = Path(tempfile.mkdtemp(prefix="streamproc-triton-"))
+        self._shared_memory = self._home.name
+        triton = _triton_home(self._environment)
+        loopback = "127.0.0.1"
+        self._command = [
+            str(triton / "bin/tritonserver"),
+            f"--model-repository={repository}",
+            f"--backend-directory={triton / 'backends'}",
+            *("--model-control-mode=explicit", "--load-model=*", "--disable-auto-complete-config"),
+            *(f"--grpc-address={loopback}", f"--grpc-port={grpc}"),
+            *(f"--http-address={loopback}", f"--http-port={self._http}"),
+            *(f"--metrics-address={loopback}", f"--metrics-port={metrics}"),
+            f"--backend-config=python,shm-region-prefix-name={self._shared_memory}",
+            "--exit-timeout-secs=5",
+            *options,
+        ]
+        atexit.register(self.close)
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def log(self) -> str:
+        """All it has written so far."""
+        return (self._home / "output.log").read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start the server and return when all models are ready.
+
+        Raises:
+            RuntimeError: it ended or was not ready in time; the end of its log is in the message.
+        """
+        with (self._home / "output.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._variables(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # the processes of the models end with the group
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._is_ready():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise RuntimeError(f"Triton did not start: {self.log[-3000:]}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """Stop the server in good order (SIGTERM)."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Kill the server and the processes of its models (SIGKILL)."""
+        self._end(signal.SIGKILL)
+
+    def pause(self) -> None:
+        """Freeze the server (SIGSTOP): connections stay, nothing answers."""
+        os.killpg(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """End :meth:`pause` (SIGCONT)."""
+        os.killpg(self.pid, signal.SIGCONT)
+
+    def close(self) -> None:
+        """Kill the server and delete its log. Calling it twice is fine."""
+        self.kill()
+        shutil.rmtree(self._home, ignore_errors=True)
+        atexit.unregister(self.close)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            # Asked in good order, the server ends its models itself.
+            os.kill(process.pid, how) if how is signal.SIGTERM else os.killpg(process.pid, how)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        # A backend that is killed leaves the memory it shared with the server behind.
+        for region in Path("/dev/shm").glob(f"{self._shared_memory}*"):
+            region.unlink(missing_ok=True)
+
+    def _is_ready(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self._http, timeout=1)
+        try:
+            connection.request("GET", "/v2/health/ready")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _variables(self) -> dict[str, str]:
+        libraries = [
+            str(_site_packages(self._environment) / "nvidia_pytriton.libs"),
+            sysconfig.get_config_var("LIBDIR") or "",  # the stub links to libpython
+        ]
+        kept = {name: os.environ[name] for name in ("HOME", "LANG", "TMPDIR") if name in os.environ}
+        return {
+            **kept,
+            # The backend runs the first Python on the PATH.
+            "PATH": f"{self._environment / 'bin'}:{os.environ.get('PATH', '')}",
+            "VIRTUAL_ENV": str(self._environment),
+            "LD_LIBRARY_PATH": ":".join(libraries),
+        }
