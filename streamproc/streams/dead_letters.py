@@ -1,17 +1,17 @@
 """Dead letters as operators meet them: found, shown, and sent back to where they came from."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from streamproc.config import Settings
-from streamproc.errors import HeaderError
+from streamproc.errors import HeaderError, SettingsError
 from streamproc.events.position import SourcePosition
-from streamproc.events.record import OutputRecord
+from streamproc.events.record import InputRecord, OutputRecord
 from streamproc.events.topics import TopicNames
 from streamproc.streams.dead_letter import DeadLetter, read_dead_letter
-from streamproc.streams.reading import no_progress, read_to_end
+from streamproc.streams.reading import no_progress, read_positions, read_to_end
 
-__all__ = ["REPLAYED_FROM", "Found", "Wanted", "find", "replayed", "why_not_replayable"]
+__all__ = ["REPLAYED_FROM", "Found", "Wanted", "fetch", "find", "replayed", "why_not_replayable"]
 
 REPLAYED_FROM = "replayed-from"
 """Header of a record that was sent back: the position of its dead letter."""
@@ -74,14 +74,42 @@ async def find(
     async for batch in read_to_end(settings, [topic], progress):
         for record in batch:
             try:
-                letter = read_dead_letter(record.key, record.value, record.headers)
+                found = _found(record)
             except HeaderError as error:
                 if foreign is not None:
                     foreign(record.source.position, str(error))
                 continue
-            found = Found(record.source.position, record.source.timestamp_ms, letter)
             if wanted.takes(found):
                 yield found
+
+
+async def fetch(settings: Settings, positions: Sequence[SourcePosition]) -> list[Found]:
+    """Read the dead letters at these positions of ``notes.dead``, in this order.
+
+    Raises:
+        SettingsError: there is no dead letter at one of them, or Kafka does not answer to these settings, or
+            the topic does not exist.
+        DependencyDownError: Kafka cannot be reached.
+    """
+    records = await read_positions(settings, positions)
+    found = []
+    for position in positions:
+        record = records.get(position)
+        if record is None:
+            raise SettingsError(
+                f"There is no dead letter at {position}: the position is wrong, or Kafka has deleted it "
+                "(they are kept for 30 days). 'streamproc dead list' shows those there are."
+            )
+        try:
+            found.append(_found(record))
+        except HeaderError as error:
+            raise SettingsError(f"The record at {position} is not a dead letter: {error}.") from None
+    return found
+
+
+def _found(record: InputRecord) -> Found:
+    letter = read_dead_letter(record.key, record.value, record.headers)
+    return Found(record.source.position, record.source.timestamp_ms, letter)
 
 
 def why_not_replayable(found: Found) -> str | None:

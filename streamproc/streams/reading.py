@@ -15,7 +15,7 @@ from streamproc.streams.connection import client_options
 from streamproc.streams.partitions import partitions_of
 from streamproc.streams.reachability import require_kafka
 
-__all__ = ["input_record", "no_progress", "read_to_end"]
+__all__ = ["input_record", "no_progress", "read_positions", "read_to_end"]
 
 POLL_MS = 500
 BATCH_RECORDS = 500
@@ -94,6 +94,40 @@ async def read_to_end(
         raise DependencyDownError("Kafka", f"{settings.kafka_bootstrap}: {error}") from error
     finally:
         await _stop(consumer)
+
+
+async def read_positions(
+    settings: Settings, positions: Sequence[SourcePosition], stall_seconds: float = STALL_SECONDS
+) -> dict[SourcePosition, InputRecord]:
+    """Read single records; a position that holds none any more, or none yet, is left out.
+
+    Raises:
+        SettingsError: Kafka does not answer to these settings, or a topic does not exist.
+        DependencyDownError: Kafka cannot be reached, or stops answering.
+    """
+    existing = await partitions_of(settings, sorted({position.topic for position in positions}))
+    wanted = [position for position in positions if position.partition in existing[position.topic]]
+    found: dict[SourcePosition, InputRecord] = {}
+    consumer = AIOKafkaConsumer(**client_options(settings), group_id=None, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        for position in wanted:
+            partition = TopicPartition(position.topic, position.partition)
+            consumer.assign([partition])
+            begin = (await consumer.beginning_offsets([partition]))[partition]
+            end = (await consumer.end_offsets([partition]))[partition]
+            if not begin <= position.offset < end:
+                continue
+            consumer.seek(partition, position.offset)
+            record = await asyncio.wait_for(consumer.getone(partition), stall_seconds)
+            # Compaction and retention leave gaps: the next record is then another one.
+            if record.offset == position.offset:
+                found[position] = input_record(record)
+    except (KafkaError, TimeoutError) as error:
+        raise DependencyDownError("Kafka", f"{settings.kafka_bootstrap}: {error or 'no answer'}") from error
+    finally:
+        await _stop(consumer)
+    return found
 
 
 async def _stop(consumer: AIOKafkaConsumer) -> None:

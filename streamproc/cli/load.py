@@ -1,0 +1,66 @@
+"""``streamproc import``: a repository of tags, labelled history and knowledge into the topics."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamproc.cli.input_records import history_record
+from streamproc.cli.publish import publish_knowledge, publish_tags
+from streamproc.cli.record_file import RecordFile
+from streamproc.cli.sending import publish_file
+from streamproc.config import load_settings
+from streamproc.events.topics import TopicNames
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="import",
+    help="Load what you have before the first note: tags, labelled history, knowledge. Workers take it up from the "
+    "topics; importing a file again replaces what it brought.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+File = Annotated[Path, typer.Argument(help="File of JSON objects, one a line.")]
+
+
+@app.command()
+def tags(file: File) -> None:
+    """Load the tag repository.
+
+    A line is {"tag": "coffee", "description": "…", "synonyms": ["espresso"], "kind": "topic"}; a tag without tag_id
+    goes by its exact name.
+
+    Example: streamproc import tags tags.jsonl
+    """
+    publish_tags(file)
+
+
+@app.command()
+def notes(file: File) -> None:
+    """Load labelled history: notes whose tags are known. Notes like them get like tags.
+
+    A line is {"id": "h1", "title": "…", "text": "…", "tags": ["coffee"]}; a tag goes by its tag_id, or by its
+    exact name if it has none of its own. The notes are not tagged and nothing appears on notes.tagged.
+
+    Example: streamproc import notes labelled.jsonl
+    """
+    from streamproc.inference.backend import load_bundle  # noqa: PLC0415 - a quick --help
+
+    settings = load_settings()
+    encoder = load_bundle(settings).manifest.encoder.float_sha256
+    topic = TopicNames(settings.topic_prefix).graph_notes
+    source = RecordFile(file, history_record(topic, settings, file.name, encoder), settings.max_output_bytes)
+    publish_file(settings, topic, source)
+
+
+@app.command()
+def knowledge(file: File) -> None:
+    """Load definitions, rules and passages of the interest handbook.
+
+    A line is {"segment_id": "s1", "kind": "definition", "text": "…", "tag_ids": ["coffee"]}.
+
+    Example: streamproc import knowledge handbook.jsonl
+    """
+    publish_knowledge(file)

@@ -1,0 +1,61 @@
+"""``streamproc import``."""
+
+import json
+
+from streamproc.cli.load import app
+from streamproc.errors import InputFileError
+from streamproc.events.codec import decode_graph_note, decode_tag
+from streamproc.inference.bundle import Bundle, default_bundle_path
+
+
+def test_labelled_history_becomes_notes_of_the_graph(runner, broker, jsonl, records):
+    rows = [
+        {"id": "h1", "title": "Tea", "text": "Green.", "tags": ["tea", "Café"]},
+        {"id": "h2", "text": "No tags."},
+    ]
+    result = runner.invoke(app, ["notes", str(jsonl(*rows, name="history.jsonl"))])
+    assert result.exit_code == 0, result.exception
+    by_key = {record.key: decode_graph_note(record.value) for record in records("graph.notes")}
+    first = by_key[b'["h1","import"]']
+    assert [(tag.tag_id, tag.weight, tag.provenance) for tag in first.tags] == [
+        ("tea", 1.0, "import"),
+        ("Café", 1.0, "import"),
+    ]
+    assert str(first.source) == "import:history.jsonl/0/1"
+    assert first.encoder == Bundle.load(default_bundle_path()).manifest.encoder.float_sha256
+    assert first.vector == ""
+    assert by_key[b'["h2","import"]'].source.offset == 2
+
+
+def test_importing_again_repeats_the_same_bytes(runner, broker, jsonl, records):
+    file = jsonl({"id": "h1", "text": "x", "tags": ["tea"]})
+    for _ in range(2):
+        assert runner.invoke(app, ["notes", str(file)]).exit_code == 0
+    first, second = records("graph.notes")
+    assert first.value == second.value
+
+
+def test_the_sample_repository_can_be_imported(runner, broker, records):
+    tags = default_bundle_path().parents[1] / "samples" / "tags.jsonl"
+    result = runner.invoke(app, ["tags", str(tags)])
+    assert result.exit_code == 0, result.exception
+    changes = [decode_tag(record.value, record.key) for record in records("tags.changes")]
+    assert [change.name for change in changes] == [
+        json.loads(line)["tag"] for line in tags.read_text().splitlines() if line.strip()
+    ]
+
+
+def test_knowledge_is_imported(runner, broker, jsonl, records):
+    result = runner.invoke(
+        app, ["knowledge", str(jsonl({"segment_id": "s", "kind": "handbook", "text": "Be kind."}))]
+    )
+    assert result.exit_code == 0, result.exception
+    assert records("knowledge.changes")[0].key == b"s"
+
+
+def test_a_wrong_field_is_named_and_nothing_is_sent(runner, broker, jsonl, records):
+    file = jsonl({"tag": "a"}, {"tag": "b", "policy": "sometimes"})
+    error = runner.invoke(app, ["tags", str(file)]).exception
+    assert isinstance(error, InputFileError)
+    assert "line 2: not a TagChange: Invalid enum value 'sometimes'" in str(error)
+    assert records("tags.changes") == []
