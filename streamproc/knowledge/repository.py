@@ -128,6 +128,19 @@ class Repository:
         self._offset = -1
         self._rejections: dict[int, str] = {}
 
+    @classmethod
+    def of(cls, changes: Iterable[TagChange]) -> "Repository":
+        """The repository of a file: as if read from a log, but with that log still to come.
+
+        Raises:
+            InvalidChangeError: a change contradicts those before it.
+        """
+        repository = cls()
+        for offset, change in enumerate(changes):
+            repository.apply(change, offset)
+        repository._offset = -1
+        return repository
+
     @property
     def offset(self) -> int:
         """The last applied offset; -1: nothing yet."""

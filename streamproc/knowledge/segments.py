@@ -1,5 +1,6 @@
 """Passages of knowledge as ``knowledge.changes`` leaves them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from streamproc.events.segment import SegmentChange
@@ -31,6 +32,14 @@ class Segments:
     def __init__(self) -> None:
         self._by_id: LayeredMap[str, SegmentChange] = LayeredMap()
         self._offset = -1
+
+    @classmethod
+    def of(cls, changes: Iterable[SegmentChange]) -> "Segments":
+        """The passages of a file, with the log still to come."""
+        segments = cls()
+        for change in changes:
+            segments._by_id.set(change.segment_id, change)
+        return segments
 
     @property
     def offset(self) -> int:

@@ -1,0 +1,188 @@
+"""``streamproc tag``: the pipeline without a broker, JSONL in, ``notes.tagged`` values as JSONL out."""
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated
+
+import typer
+
+from streamproc.config import Settings, load_settings
+from streamproc.errors import InputFileError, SettingsError
+from streamproc.events.codec import Limits, encode, graph_note_key
+from streamproc.events.files import read_lines
+from streamproc.events.graph import Origin
+from streamproc.events.record import InputRecord
+
+if TYPE_CHECKING:  # heavy imports: a quick --help
+    from streamproc.graph.writer import GraphWriter
+    from streamproc.pipeline.outcome import Outcome
+    from streamproc.pipeline.tagging import Pipeline
+
+__all__ = ["tag"]
+
+STANDARD_STREAM = "-"
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One call of the command."""
+
+    notes: IO[bytes]
+    source_name: str
+    output: IO[bytes]
+    dead: IO[bytes] | None
+    settings: Settings
+    tags: Path | None
+    history: Path | None
+    learn: bool
+
+
+def tag(  # noqa: PLR0917 - the options of a command line
+    notes: Annotated[
+        str, typer.Argument(help="File of notes, one JSON object a line; - reads standard input.")
+    ],
+    tags: Annotated[Path | None, typer.Option(help="The tag repository (JSONL).")] = None,
+    history: Annotated[
+        Path | None, typer.Option(help="Labelled notes (JSONL): what is like them gets like tags.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write here instead of to standard output.")
+    ] = None,
+    min_confidence: Annotated[
+        float | None, typer.Option(help="Emit tags with at least this confidence; 0 ranks all candidates.")
+    ] = None,
+    max_tags: Annotated[int | None, typer.Option(help="Emit at most so many tags a note.")] = None,
+    dead: Annotated[Path | None, typer.Option(help="Keep the lines that are rejected in this file.")] = None,
+    *,
+    learn: Annotated[
+        bool,
+        typer.Option(
+            "--learn", help="Let the notes enter the private graph, for later runs on the same files."
+        ),
+    ] = False,
+) -> None:
+    """Tag a file of notes, without a broker.
+
+    Example: streamproc tag notes.jsonl --tags tags.jsonl --history labelled.jsonl -o tagged.jsonl
+
+    Without --tags and --history the sample repository is used. A line that cannot be used is named on standard
+    error and the rest comes out; the exit status is 1 then.
+    """
+    changes: dict[str, object] = {"web_port": 0}
+    if min_confidence is not None:
+        changes["min_confidence"] = min_confidence
+    if max_tags is not None:
+        changes["max_tags"] = max_tags
+    settings = load_settings(**changes)
+    if learn and not settings.milvus_is_local:
+        raise SettingsError(
+            f"--learn writes to a private graph only, and STREAMPROC_MILVUS_URI = {settings.milvus_uri!r} is a server. "
+            "Unset it, or publish the notes with streamproc publish notes."
+        )
+    from streamproc.observability.logging import configure_logging  # noqa: PLC0415 - a quick --help
+
+    configure_logging(settings.log_level)
+    with contextlib.ExitStack() as stack:
+        run = _Run(
+            notes=_opened_input(notes, stack),
+            source_name="standard input" if notes == STANDARD_STREAM else notes,
+            output=sys.stdout.buffer if output is None else _opened_output(output, stack),
+            dead=None if dead is None else _opened_output(dead, stack),
+            settings=settings,
+            tags=tags,
+            history=history,
+            learn=learn,
+        )
+        rejected = asyncio.run(_tag(run))
+    if rejected:
+        typer.echo(f"{rejected} of the lines could not be used; the rest came out", err=True)
+        raise typer.Exit(1)
+
+
+async def _tag(run: _Run) -> int:
+    """Tag all notes; return how many lines were rejected."""
+    from streamproc.cli.progress import loading_progress  # noqa: PLC0415
+    from streamproc.inference.backend import load_bundle, open_models  # noqa: PLC0415
+    from streamproc.pipeline.local import LocalFiles, open_local_graph  # noqa: PLC0415
+    from streamproc.pipeline.tagging import Pipeline  # noqa: PLC0415
+
+    bundle = load_bundle(run.settings)
+    models = open_models(run.settings, bundle)
+    with tempfile.TemporaryDirectory(prefix="streamproc-") as workspace, loading_progress() as progress:
+        try:
+            graph = await open_local_graph(
+                LocalFiles.chosen(run.tags, run.history),
+                models.encoder,
+                run.settings.cache_dir.expanduser(),
+                None if run.learn else Path(workspace),
+                progress,
+            )
+            try:
+                pipeline = Pipeline.of(run.settings, bundle, models, graph.store, graph.knowledge)
+                return await _tag_lines(run, pipeline, graph.writer if run.learn else None)
+            finally:
+                await graph.store.close()
+        finally:
+            await models.close()
+
+
+async def _tag_lines(run: _Run, pipeline: "Pipeline", writer: "GraphWriter | None") -> int:
+    from streamproc.pipeline.lines import RejectedLine, tag_lines  # noqa: PLC0415
+
+    rejected = 0
+    limits = Limits(run.settings.max_note_bytes, run.settings.max_text_chars)
+    batches = tag_lines(
+        read_lines(run.notes),
+        run.source_name,
+        pipeline,
+        run.settings.batch_size,
+        ahead=2 if writer is None else 1,
+        limits=limits,
+    )
+    async for batch in batches:
+        for result in batch:
+            if isinstance(result, RejectedLine):
+                rejected += 1
+                typer.echo(f"{run.source_name}, line {result.line.number}: {result.reason}", err=True)
+                if run.dead is not None:
+                    run.dead.write(result.line.value + b"\n")
+            else:
+                run.output.write(encode(result.tagged) + b"\n")
+        run.output.flush()
+        if writer is not None:
+            await _learn(writer, [result for result in batch if not isinstance(result, RejectedLine)])
+    return rejected
+
+
+async def _learn(writer: "GraphWriter", outcomes: "Sequence[Outcome]") -> None:
+    """Write what the notes add to the graph, as the graph agent does."""
+    records = [
+        InputRecord(
+            outcome.source, graph_note_key(outcome.tagged.note_id, Origin.STREAM), encode(outcome.graph_note)
+        )
+        for outcome in outcomes
+        if outcome.graph_note is not None
+    ]
+    if records:
+        await writer.apply(await writer.plan(records))
+
+
+def _opened_input(notes: str, stack: contextlib.ExitStack) -> IO[bytes]:
+    if notes == STANDARD_STREAM:
+        return sys.stdin.buffer
+    try:
+        return stack.enter_context(Path(notes).open("rb"))
+    except OSError as error:
+        raise InputFileError(f"{notes} cannot be read: {error.strerror or error}") from None
+
+
+def _opened_output(path: Path, stack: contextlib.ExitStack) -> IO[bytes]:
+    try:
+        return stack.enter_context(path.open("wb"))
+    except OSError as error:
+        raise InputFileError(f"{path} cannot be written: {error.strerror or error}") from None

@@ -1,0 +1,32 @@
+"""Opens the models where the settings want them: in this process, or on Triton."""
+
+from streamproc.config import Inference, Settings
+from streamproc.inference.bundle import Bundle, default_bundle_path
+from streamproc.inference.onnx import load_models
+from streamproc.inference.protocols import Models
+
+__all__ = ["load_bundle", "open_models"]
+
+
+def load_bundle(settings: Settings) -> Bundle:
+    """The bundle that the settings name, or else the one that ships with the package; hashes verified.
+
+    Raises:
+        BundleError: a file is missing or was altered.
+    """
+    return Bundle.load((settings.bundle or default_bundle_path()).expanduser())
+
+
+def open_models(settings: Settings, bundle: Bundle) -> Models:
+    """Encoder, tagger and calibrator of the bundle.
+
+    Raises:
+        BundleError: the bundle lacks a model.
+        UserError: onnxruntime is not installed, or Triton serves other versions.
+    """
+    if settings.inference is Inference.TRITON:
+        # Its client is a heavy import that in-process runs do without.
+        from streamproc.inference.triton import load_triton_models  # noqa: PLC0415
+
+        return load_triton_models(settings, bundle)
+    return load_models(bundle, settings.inference_threads)

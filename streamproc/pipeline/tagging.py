@@ -1,0 +1,299 @@
+"""The pipeline: text → vector → hits → candidates → logits → confidences → decision → outcome."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from streamproc.config import Settings, WriteBack
+from streamproc.errors import BundleError
+from streamproc.events.codec import content_hash, normalise_name
+from streamproc.events.graph import GraphNote, GraphTag, Origin, Provenance, SimilarTo, pack_vector
+from streamproc.events.note import Note
+from streamproc.events.tag import TagChange
+from streamproc.events.tagged import EmittedTag, ModelVersions, NoteOutcome, NoteTagged, RelatedNote
+from streamproc.graph.evidence import FEATURES
+from streamproc.graph.hits import Graph, Hits
+from streamproc.graph.recall import Recalled, explain, recall
+from streamproc.graph.thresholds import Thresholds
+from streamproc.inference.bundle import Bundle
+from streamproc.inference.manifest import Manifest
+from streamproc.inference.protocols import CandidateTag, Float32, Models, TaggingRequest
+from streamproc.inference.text import note_text
+from streamproc.knowledge.lexical import LexicalIndex
+from streamproc.knowledge.snapshot import Knowledge, KnowledgeSnapshot
+from streamproc.pipeline.outcome import Outcome, SourcedNote
+from streamproc.pipeline.policy import Decision, Policy, Scored, decide
+
+__all__ = ["Pipeline"]
+
+SEGMENTS = 3
+"""Passages retrieved for a note (LLM4Tag, 3.2: up to three)."""
+
+SIMILARITY_EDGES = 10
+"""Similarity edges of each sort that a note adds to the graph."""
+
+CONFIDENCE_DIGITS = 6
+"""Digits that are published: enough for any threshold, few enough to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The repository as recall reads it."""
+
+    snapshot: KnowledgeSnapshot
+
+    @property
+    def lexical(self) -> LexicalIndex:
+        return self.snapshot.tags.lexical
+
+    def resolve(self, tag_id: str) -> TagChange | None:
+        return self.snapshot.tags.resolve(tag_id)
+
+    def segment_tags(self, segment_id: str) -> Sequence[str]:
+        segment = self.snapshot.segments.get(segment_id)
+        return () if segment is None else segment.tag_ids
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A note in a language that the models read, on its way through the stages."""
+
+    note: SourcedNote
+    text: str
+    vector: Float32
+    truncated: bool
+    hits: Hits
+    recalled: Recalled
+
+
+class Pipeline:
+    """Tags batches of notes; holds no state of its own between them.
+
+    Args:
+        models: encoder, tagger, calibrator.
+        graph: what is searched.
+        knowledge: tags, judgements and passages; one snapshot is taken before each batch's recall.
+        manifest: of the bundle: languages, versions, fitted recall.
+        policy: which tags are emitted.
+        related_notes: how many similar notes an outcome names at most.
+        write_back: whether notes are to enter the graph.
+
+    Raises:
+        BundleError: the tagger was trained on other evidence.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        graph: Graph,
+        knowledge: Knowledge,
+        manifest: Manifest,
+        policy: Policy,
+        *,
+        related_notes: int = 5,
+        write_back: bool = True,
+    ) -> None:
+        if manifest.tagger is None or manifest.tagger.features != FEATURES:
+            raise BundleError(
+                f"the tagger of bundle {manifest.name}-{manifest.version} was trained on other evidence than this "
+                "version of streamproc gathers; train it anew or use the bundle that ships with the package"
+            )
+        self._models = models
+        self._graph = graph
+        self._knowledge = knowledge
+        self._thresholds = Thresholds.of(manifest.recall)
+        self._languages = frozenset(manifest.languages)
+        self._policy = policy
+        self._related_notes = related_notes
+        self._write_back = write_back
+        self._versions = ModelVersions(
+            bundle=f"{manifest.name}-{manifest.version}",
+            encoder=models.encoder.weights_hash[:16],
+            tagger=models.tagger.version,
+            calibrator=models.calibrator.version,
+        )
+
+    @classmethod
+    def of(
+        cls, settings: Settings, bundle: Bundle, models: Models, graph: Graph, knowledge: Knowledge
+    ) -> "Pipeline":
+        """The pipeline that the settings describe."""
+        return cls(
+            models,
+            graph,
+            knowledge,
+            bundle.manifest,
+            Policy.of(settings),
+            related_notes=settings.related_notes,
+            write_back=settings.write_back is WriteBack.ON,
+        )
+
+    async def tag(self, notes: Sequence[SourcedNote]) -> list[Outcome]:
+        """Give the outcome of each note, in their order; no note's outcome depends on the others.
+
+        Raises:
+            DependencyDownError: the graph or the models cannot be reached.
+            DeadlineError: one of them did not answer in time.
+        """
+        snapshot = self._knowledge.snapshot()
+        readable = [index for index, each in enumerate(notes) if self._reads(each.note)]
+        outcomes = {
+            index: self._unsupported(each, snapshot)
+            for index, each in enumerate(notes)
+            if not self._reads(each.note)
+        }
+        if readable:
+            read = await self._recalled([notes[index] for index in readable], snapshot)
+            decisions = await self._decisions(read)
+            for index, each, decision in zip(readable, read, decisions, strict=True):
+                outcomes[index] = self._outcome(each, decision, snapshot)
+        return [outcomes[index] for index in range(len(notes))]
+
+    def _reads(self, note: Note) -> bool:
+        """Whether the models read the note's language; a note that names none is taken to be in one of theirs."""
+        language = note.language.replace("_", "-").split("-")[0].lower()
+        return not language or language in self._languages
+
+    async def _recalled(self, notes: Sequence[SourcedNote], snapshot: KnowledgeSnapshot) -> list[_Read]:
+        texts = [note_text(each.note) for each in notes]
+        encoded = await self._models.encoder.encode(texts)
+        thresholds = self._thresholds
+        hits = await self._graph.search(
+            encoded.vectors,
+            tags=thresholds.nearest_tags,
+            notes=thresholds.nearest_notes,
+            segments=SEGMENTS,
+        )
+        view = _View(snapshot)
+        return [
+            _Read(
+                note=each,
+                text=text,
+                vector=vector,
+                truncated=bool(truncated),
+                hits=found,
+                recalled=recall(each.note, found, view, snapshot.judgements, thresholds),
+            )
+            for each, text, vector, truncated, found in zip(
+                notes, texts, encoded.vectors, encoded.truncated, hits, strict=True
+            )
+        ]
+
+    async def _decisions(self, read: Sequence[_Read]) -> list[Decision]:
+        requests = [
+            TaggingRequest(
+                each.text,
+                tuple(CandidateTag(tag.tag_id, tag.name, tag.description) for tag in each.recalled.tags),
+                each.recalled.evidence,
+            )
+            for each in read
+        ]
+        logits = await self._models.tagger.score(requests)
+        confidences = await self._models.calibrator.judge(requests, logits)
+        return [
+            decide(_scored(each.recalled, of_note), self._policy)
+            for each, of_note in zip(read, confidences, strict=True)
+        ]
+
+    def _outcome(self, read: _Read, decision: Decision, snapshot: KnowledgeSnapshot) -> Outcome:
+        note_id = read.note.note.note_id
+        neighbours = [hit for hit in read.hits.notes if hit.note_id != note_id]
+        near = [hit for hit in neighbours if hit.similarity >= self._thresholds.delta_content_content]
+        tagged = NoteTagged(
+            note_id=note_id,
+            outcome=NoteOutcome.TAGGED,
+            models=self._versions,
+            applied=snapshot.applied,
+            tags=_emitted(read.recalled, decision.emitted),
+            review=_emitted(read.recalled, decision.review),
+            related=tuple(
+                RelatedNote(note_id=hit.note_id, similarity=hit.similarity)
+                for hit in near[: self._related_notes]
+            ),
+            truncated=read.truncated,
+        )
+        if not self._write_back:
+            return Outcome(read.note.source, tagged, None)
+        return Outcome(read.note.source, tagged, self._graph_note(read, decision, snapshot))
+
+    def _graph_note(self, read: _Read, decision: Decision, snapshot: KnowledgeSnapshot) -> GraphNote:
+        note = read.note.note
+        thresholds = self._thresholds
+        return GraphNote(
+            note=note,
+            origin=Origin.STREAM,
+            content_hash=content_hash(note),
+            source=read.note.source.position,
+            encoder=self._models.encoder.weights_hash,
+            vector=pack_vector(read.vector),
+            tags=(*_author_edges(note, snapshot), *_model_edges(decision)),
+            similar_tags=tuple(
+                SimilarTo(target=hit.tag_id, similarity=hit.similarity)
+                for hit in read.hits.tags[:SIMILARITY_EDGES]
+                if hit.similarity >= thresholds.delta_content_tag
+            ),
+            similar_notes=tuple(
+                SimilarTo(target=hit.note_id, similarity=hit.similarity)
+                for hit in read.hits.notes[: SIMILARITY_EDGES + 1]
+                if hit.similarity >= thresholds.delta_content_content and hit.note_id != note.note_id
+            ),
+        )
+
+    def _unsupported(self, note: SourcedNote, snapshot: KnowledgeSnapshot) -> Outcome:
+        tagged = NoteTagged(
+            note_id=note.note.note_id,
+            outcome=NoteOutcome.UNSUPPORTED_LANGUAGE,
+            models=self._versions,
+            applied=snapshot.applied,
+        )
+        return Outcome(note.source, tagged, None)
+
+
+def _scored(recalled: Recalled, confidences: Float32) -> list[Scored]:
+    return [
+        Scored(index, tag, round(float(confidence), CONFIDENCE_DIGITS), judged)
+        for index, (tag, confidence, judged) in enumerate(
+            zip(recalled.tags, confidences, recalled.judged, strict=True)
+        )
+    ]
+
+
+def _emitted(recalled: Recalled, chosen: Sequence[Scored]) -> tuple[EmittedTag, ...]:
+    emitted = []
+    for rank, scored in enumerate(chosen, start=1):
+        paths, evidence = explain(recalled, scored.index)
+        emitted.append(
+            EmittedTag(
+                tag_id=scored.tag.tag_id,
+                name=scored.tag.name,
+                kind=scored.tag.kind,
+                confidence=scored.confidence,
+                rank=rank,
+                paths=paths,
+                evidence=evidence,
+            )
+        )
+    return tuple(emitted)
+
+
+def _author_edges(note: Note, snapshot: KnowledgeSnapshot) -> list[GraphTag]:
+    """The author's own tags, those that the repository knows by id or by name."""
+    tags: Mapping[str, None] = dict.fromkeys(
+        tag.tag_id
+        for name in map(normalise_name, note.tags)
+        if (tag := snapshot.tags.get(name) or snapshot.tags.named(name)) is not None
+    )
+    return [GraphTag(tag_id=tag_id, weight=1.0, provenance=Provenance.AUTHOR) for tag_id in tags]
+
+
+def _model_edges(decision: Decision) -> list[GraphTag]:
+    """The emitted tags. What a person confirmed is the judgement's edge, read from the labels, not a model's."""
+    return [
+        GraphTag(
+            tag_id=scored.tag.tag_id,
+            weight=scored.confidence,
+            provenance=Provenance.MODEL,
+            confidence=scored.confidence,
+        )
+        for scored in decision.emitted
+        if not scored.judged
+    ]
