@@ -30,6 +30,7 @@ OFFSET = PREFIX + "offset"
 TIMESTAMP = PREFIX + "timestamp"
 SHA256 = PREFIX + "sha256"
 TRUNCATED = "truncated"
+NULL_VALUE = PREFIX + "null"
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,9 @@ def dead_letter(topic: str, record: InputRecord, cause: Cause, max_bytes: int) -
     ours = (*_headers(record, cause), *output_headers("notes.dead", record.source))
     # A tombstone's header value may be null on the wire; outputs carry bytes, and an empty value says as little.
     theirs = tuple((name, value or b"") for name, value in record.headers)
+    if record.key is None and record.value is None:
+        # The client sends no record that has neither.
+        return OutputRecord(topic, None, b"", (*theirs, *ours, (NULL_VALUE, b"true")))
     whole = OutputRecord(topic, record.key, record.value, (*theirs, *ours))
     if whole.size <= max_bytes:
         return whole
@@ -103,6 +107,8 @@ def read_dead_letter(
     truncated = TRUNCATED in last and SHA256 in last
     sha256 = last[SHA256] if truncated else hashlib.sha256(value or b"").hexdigest()
     # The last one: a dead letter that was replayed and died again may carry the headers of its first death.
+    if NULL_VALUE in last:
+        value = None
     first_of_ours = max(at for at, (name, _) in enumerate(headers) if name == EXCEPTION)
     return DeadLetter(
         source, exception, message, stage, attempts, truncated, sha256, key, value, tuple(headers[:first_of_ours])

@@ -32,7 +32,7 @@ class Producer(Protocol):
         value: bytes | None,
         key: bytes | None,
         *,
-        headers: Sequence[tuple[str, bytes]],
+        headers: list[tuple[str, bytes]],
     ) -> Confirmation:
         """Put a record into the producer's buffer; the future is done when the broker has it."""
         ...
@@ -50,8 +50,8 @@ class Delivery:
         sent: list[Confirmation | Exception] = []
         for record in records:
             try:
-                sent.append(await send(record.topic, record.value, record.key, headers=record.headers))
-            except (KafkaError, TypeError, ValueError) as error:
+                sent.append(await send(record.topic, record.value, record.key, headers=list(record.headers)))
+            except KafkaError as error:
                 sent.append(_explained(record, error))
                 if isinstance(sent[-1], DependencyDownError):
                     # Everything after it would wait for the same time-out, and must not overtake it.

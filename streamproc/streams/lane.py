@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from streamproc.errors import DependencyDownError
+from streamproc.errors import DependencyDownError, SettingsError
 from streamproc.events.record import InputRecord, OutputRecord
 from streamproc.observability import metrics
 from streamproc.observability.clock import Clock
@@ -25,7 +25,7 @@ from streamproc.streams.gate import Gate
 from streamproc.streams.ledger import OffsetLedger, Ticket
 from streamproc.streams.outputs import Outputs
 
-__all__ = ["DEAD", "Lane", "LaneSize", "Prepared", "Work"]
+__all__ = ["DEAD", "Lane", "LaneSize", "Prepared", "Work", "dead"]
 
 log = structlog.get_logger(__name__)
 
@@ -56,8 +56,8 @@ class Work(Protocol):
         """Give what becomes of each record, in order. Nothing is sent before all of it is returned."""
         ...
 
-    async def settle(self, prepared: Sequence[Prepared]) -> None:
-        """Do what comes after the outputs are confirmed."""
+    async def settle(self, prepared: Sequence[Prepared]) -> Sequence[Prepared]:
+        """Do what comes after the outputs are confirmed; give what is to be sent because that failed."""
         ...
 
 
@@ -187,14 +187,21 @@ class Lane:
             metrics.STAGE_SECONDS.labels(self.name, "process").observe(self._clock.monotonic() - began)
             batch = _Batch([ticket for ticket, _ in kept], prepared)
             previous, self._last = self._last, batch
-            # Taken before the other is let go: batches queue for sending in the order of their preparation.
-            await self._sending.acquire()
+            try:
+                # Taken before the other is let go: batches queue for sending in the order of their preparation.
+                await self._sending.acquire()
+            except asyncio.CancelledError:
+                batch.confirmed.set()
+                raise
         try:
             await self._deliver(batch, previous, delivery)
         finally:
             # Also when cancelled: the next batch must not wait for this one for ever.
             batch.confirmed.set()
-        await self._work.settle(batch.prepared)
+        failed = await self._work.settle(batch.prepared)
+        if failed:
+            await self._sending.acquire()
+            await self._deliver(_Batch([], list(failed)), None, delivery)
         for ticket, item in zip(batch.tickets, batch.prepared, strict=True):
             self._ledger.release(ticket)
             metrics.EVENTS.labels(self.name, item.outcome).inc()
@@ -234,18 +241,14 @@ class Lane:
             return True
         at = 0
         for index, item in enumerate(batch.prepared):
-            error = next(filter(None, refused[at : at + len(item.outputs)]), None)
+            reasons = [reason for reason in refused[at : at + len(item.outputs)] if reason is not None]
             at += len(item.outputs)
-            if error is not None and item.outcome == DEAD:
-                # notes.dead is configured below our allowance: waiting for its owner loses nothing.
-                raise error
-            if error is not None:
-                batch.prepared[index] = self.dead(item.record, Cause(error, self._work.stage))
+            if not reasons:
+                continue
+            if item.outcome == DEAD:
+                raise SettingsError(f"a dead letter does not fit its topic: {reasons[0]}") from reasons[0]
+            batch.prepared[index] = dead(self._outputs, item.record, Cause(reasons[0], self._work.stage))
         return False
-
-    def dead(self, record: InputRecord, cause: Cause) -> Prepared:
-        """The end of a record that no work can be done on."""
-        return dead(self._outputs, record, cause)
 
 
 def dead(outputs: Outputs, record: InputRecord, cause: Cause) -> Prepared:

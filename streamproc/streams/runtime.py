@@ -1,0 +1,293 @@
+"""The worker put together: the app, its agents, the tails and what watches over them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from streamproc.config import Settings
+from streamproc.errors import TransientError
+from streamproc.events.codec import Limits
+from streamproc.events.position import Source, SourcePosition
+from streamproc.events.record import InputRecord
+from streamproc.graph.view import view_state
+from streamproc.observability import metrics
+from streamproc.observability.clock import Clock, OutageClock, SystemClock
+from streamproc.observability.health import Health, Vitals, judge
+from streamproc.streams.app import consumer_thread, create_app, producer_of, subscribe
+from streamproc.streams.breaker import Dependencies
+from streamproc.streams.commits import Commits
+from streamproc.streams.delivery import Delivery
+from streamproc.streams.failure import FailurePolicy
+from streamproc.streams.gate import Gate
+from streamproc.streams.graphing import GraphingWork
+from streamproc.streams.kafka_dependency import KafkaDependency
+from streamproc.streams.lane import Lane, LaneSize, Work
+from streamproc.streams.ledger import OffsetLedger, Partition
+from streamproc.streams.outputs import Outputs
+from streamproc.streams.parts import Parts
+from streamproc.streams.repository import RepositoryWork
+from streamproc.streams.tagging import TaggingWork
+from streamproc.streams.tails import Tails
+from streamproc.streams.web import add_routes
+
+__all__ = ["Runtime"]
+
+log = structlog.get_logger(__name__)
+
+PULSE_SECONDS = 0.25
+"""How often the runtime looks after itself: an event loop that is late by much more was held up."""
+
+COMMIT_SECONDS = 1.0
+"""How often offsets are committed: what a crash repeats is bounded by it."""
+
+VIEW_RETRY_SECONDS = 2.0
+"""How soon a graph that lacks committed records is looked at again: someone may have rebuilt it."""
+
+HANDOVER = "rebalancing"
+STOPPING = "stopping"
+TAILS = "tails"
+VIEW = "view"
+
+
+class Runtime:
+    """One worker: its Faust app and everything that the agents share.
+
+    Args:
+        settings: what the operator set.
+        parts: pipeline, graph, knowledge.
+        loop: the event loop that the app will run in.
+        web: whether health and metrics are served.
+        clock: the source of time.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        parts: Parts,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        web: bool,
+        clock: Clock | None = None,
+    ) -> None:
+        self._settings = settings
+        self._parts = parts
+        self._clock = clock or SystemClock()
+        self._outages = OutageClock(self._clock)
+        self._ledger = OffsetLedger(self._outages.monotonic)
+        self._outputs = Outputs.of(settings)
+        self._dependencies = Dependencies(
+            (KafkaDependency(settings), *parts.dependencies), self._outages, self._clock
+        )
+        self._tagging_gate = Gate(TAILS, VIEW)
+        self._graph_gate = Gate(VIEW)
+        self._view_problem = "the graph is not compared with the consumer group's commits yet"
+        self._check_view = asyncio.Event()
+        self._joined = False
+        self._stopping = False
+        self.app = create_app(settings, web=web, loop=loop)
+        self._commits = Commits(self.app, self._ledger)
+        names = self._outputs.names
+        self._tails = Tails(settings, parts.knowledge, self._clock)
+        self._lanes = (
+            self._lane(
+                TaggingWork(
+                    parts.pipeline,
+                    self._policy("tagging"),
+                    self._outputs,
+                    Limits(settings.max_note_bytes, settings.max_text_chars),
+                ),
+                self._tagging_gate,
+                [names.notes_new],
+                overlap=True,
+            ),
+            self._lane(
+                GraphingWork(parts.graph, self._policy("graph"), self._outputs),
+                self._graph_gate,
+                [names.graph_notes],
+                overlap=False,
+            ),
+            self._lane(
+                RepositoryWork(parts.graph, self._tails, self._policy("repository"), self._outputs),
+                self._graph_gate,
+                [names.tags_changes, names.knowledge_changes, names.notes_labels],
+                overlap=False,
+            ),
+        )
+        self.app.on_partitions_revoked.connect(self._on_revoked)
+        self.app.on_partitions_assigned.connect(self._on_assigned)
+        self.app.on_before_shutdown.connect(self._on_shutdown)
+        self.app.background += [self._tails.run, self._pulse, self._watch_view]
+        self.app.at_shutdown = parts.close
+        if web:
+            add_routes(self.app, self.health)
+
+    def health(self) -> Health:
+        """Whether the worker is worth keeping, and whether it does its work."""
+        return judge(
+            Vitals(
+                group_joined=self._joined,
+                tails_behind=self._tails.behind,
+                view_problem=self._view_problem,
+                down=self._dependencies.down(),
+                oldest_unacked_seconds=self._ledger.oldest_age_seconds(),
+            ),
+            self._settings.stuck_seconds,
+        )
+
+    def _policy(self, agent: str) -> FailurePolicy:
+        return FailurePolicy(
+            agent,
+            self._dependencies,
+            self._clock,
+            self._settings.attempt_seconds,
+            self._settings.max_attempts,
+        )
+
+    def _lane(self, work: Work, gate: Gate, topics: Sequence[str], *, overlap: bool) -> Lane:
+        size = LaneSize(self._settings.batch_size, self._settings.linger_seconds)
+        if not overlap:
+            size = LaneSize(size.batch_size, size.linger_seconds, batches_under_way=1)
+        lane = Lane(
+            work,
+            size=size,
+            ledger=self._ledger,
+            outputs=self._outputs,
+            dependencies=self._dependencies,
+            gate=gate,
+            clock=self._clock,
+        )
+        subscribe(self.app, work.name, topics, self._agent(lane))
+        return lane
+
+    def _agent(self, lane: Lane) -> Callable[[Any], Awaitable[None]]:
+        app, ledger = self.app, self._ledger
+
+        async def agent(stream: Any) -> None:
+            async with lane.running(Delivery(producer_of(app))):
+                async for event in stream.noack().events():
+                    message = event.message
+                    if message.generation_id != app.consumer_generation_id:
+                        # Buffered before a rebalance: whoever has the partition now reads it again.
+                        continue
+                    ticket = ledger.track(Partition(message.topic, message.partition), message.offset)
+                    if ticket is not None:
+                        await lane.accept(ticket, _record(message))
+
+        return agent
+
+    async def _on_revoked(self, app: Any, revoked: Any = None, **_: Any) -> None:
+        """Finish or cancel what is under way before the partitions are given up; Faust waits for this."""
+        del app, revoked
+        self._shut(HANDOVER, "partitions are being handed over")
+        await self._let_go(min(self._settings.drain_seconds, self._settings.session_timeout_seconds / 2))
+
+    async def _on_assigned(self, app: Any, assigned: Any = None, **_: Any) -> None:
+        del app
+        # An assignment begins at the committed offsets, whatever had been read before.
+        self._ledger.revoke()
+        self._joined = True
+        self._lift(HANDOVER)
+        self._check_view.set()
+        log.info("partitions assigned", partitions=len(assigned or ()))
+
+    async def _on_shutdown(self, app: Any, **_: Any) -> None:
+        del app
+        self._stopping = True
+        self._shut(STOPPING, "the worker is stopping")
+        await self._let_go(0 if self.app.crashed else self._settings.drain_seconds)
+
+    async def _let_go(self, seconds: float) -> None:
+        # While a dependency is down nothing will be finished: waiting would only hold up the group.
+        patience = 0 if self._dependencies.down() else seconds
+        finished = await asyncio.gather(*(lane.drain(patience) for lane in self._lanes))
+        if not all(finished):
+            log.info("work under way was cancelled; its records are read again", after_seconds=patience)
+        await self._commits.commit(max(1.0, seconds / 2))
+        self._ledger.revoke()
+
+    async def _pulse(self) -> None:
+        """Commit, measure, and notice when this process stood still."""
+        committed_at = last = self._clock.monotonic()
+        while not self._stopping:
+            await self._clock.sleep(PULSE_SECONDS)
+            now = self._clock.monotonic()
+            if now - last > self._settings.session_timeout_seconds:
+                await self._abandon(now - last)
+            last = self._clock.monotonic()
+            if last - committed_at >= COMMIT_SECONDS:
+                committed_at = last
+                await self._commits.commit(self._settings.session_timeout_seconds)
+                last = self._clock.monotonic()
+            self._refresh()
+
+    def _refresh(self) -> None:
+        if not self._tails.behind:
+            self._tagging_gate.lift(TAILS)
+        metrics.OLDEST_UNACKED_SECONDS.set(self._ledger.oldest_age_seconds())
+        metrics.IN_FLIGHT.set(self._ledger.in_flight)
+        metrics.READY.set(self.health().ready)
+
+    async def _abandon(self, gap_seconds: float) -> None:
+        """The group has given our partitions away meanwhile: nothing under way may be finished."""
+        log.warning("this process stood still; work in flight is abandoned", gap_seconds=round(gap_seconds, 1))
+        self._shut(HANDOVER, "waiting for partitions after standing still")
+        self._ledger.revoke()
+        await asyncio.gather(*(lane.drain(0) for lane in self._lanes))
+        # Where the group did not notice, this brings an assignment all the same, and reading from the commits.
+        thread = consumer_thread(self.app)
+        await thread.call_thread(_request_rejoin, thread)
+
+    async def _watch_view(self) -> None:
+        """Compare the graph with the group's commits after every assignment, until it holds what they say."""
+        while not self._stopping:
+            await self._check_view.wait()
+            self._check_view.clear()
+            while (problem := await self._find_view_problem()) and not self._stopping:
+                if problem != self._view_problem:
+                    log.error("not ready", reason=problem)
+                self._view_problem = problem
+                self._tagging_gate.shut(VIEW, problem)
+                self._graph_gate.shut(VIEW, problem)
+                await self._clock.sleep(VIEW_RETRY_SECONDS)
+            self._view_problem = ""
+            self._tagging_gate.lift(VIEW)
+            self._graph_gate.lift(VIEW)
+
+    async def _find_view_problem(self) -> str:
+        names = self._outputs.names
+        try:
+            # The commits first: what is committed between the two reads was applied before.
+            committed = await self._commits.committed(
+                (names.graph_notes, names.tags_changes, names.knowledge_changes)
+            )
+            applied = await self._parts.graph.applied_offsets()
+        except (TransientError, KafkaError) as error:
+            return f"the graph cannot be compared with the consumer group's commits: {error}"
+        return view_state(applied, committed).message
+
+    def _shut(self, name: str, explanation: str) -> None:
+        self._tagging_gate.shut(name, explanation)
+        self._graph_gate.shut(name, explanation)
+
+    def _lift(self, name: str) -> None:
+        self._tagging_gate.lift(name)
+        self._graph_gate.lift(name)
+
+
+async def _request_rejoin(thread: Any) -> None:
+    thread._consumer._coordinator.request_rejoin()  # noqa: SLF001 - aiokafka offers no other way
+
+
+def _record(message: Any) -> InputRecord:
+    return InputRecord(
+        Source(
+            SourcePosition(message.topic, message.partition, message.offset),
+            round(message.timestamp * 1000) if message.timestamp else 0,
+        ),
+        message.key,
+        message.value,
+        tuple(message.headers or ()),
+    )
