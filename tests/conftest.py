@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers.kafka import KafkaServer, why_kafka_cannot_run
+from tests.servers.triton import triton_server, triton_url  # noqa: F401 - fixtures
 
 try:
     from tests.servers.milvus import milvus_server

@@ -40,6 +40,12 @@ def float_form(file: Path) -> bytes:
 
 
 class _Graph:
+    """What dynamic quantization left behind, and its way back.
+
+    A product ``x · W`` became ``DynamicQuantizeLinear(x) → MatMulInteger → Cast → Mul`` by the product of
+    both scales; a look-up in a table became a look-up of integers followed by ``DequantizeLinear``.
+    """
+
     def __init__(self, graph: Any, file: Path, numpy_helper: Any) -> None:
         self._graph = graph
         self._file = file
@@ -53,7 +59,7 @@ class _Graph:
                 self._replace_product(node)
         for node in list(self._graph.node):
             if node.op_type == "DequantizeLinear":
-                self._replace_constant(node)
+                self._replace_lookup(node)
         self._drop_unused()
 
     def _replace_product(self, product: Any) -> None:
@@ -74,15 +80,13 @@ class _Graph:
         self._graph.node.remove(cast)
         self._graph.node.remove(scaled)
 
-    def _replace_constant(self, node: Any) -> None:
-        if node.input[0] not in self._weights:
-            raise self._unknown(node)
-        float_name = self._dequantize(*node.input)
-        for reader in self._graph.node:
-            for position, name in enumerate(reader.input):
-                if name == node.output[0]:
-                    reader.input[position] = float_name
-        self._graph.node.remove(node)
+    def _replace_lookup(self, dequantize: Any) -> None:
+        lookup = self._maker.get(dequantize.input[0])
+        if lookup is None or lookup.op_type != "Gather":
+            raise self._unknown(dequantize)
+        lookup.input[0] = self._dequantize(lookup.input[0], *dequantize.input[1:])
+        lookup.output[0] = dequantize.output[0]
+        self._graph.node.remove(dequantize)
 
     def _dequantize(self, weight: str, scale: str, zero: str) -> str:
         """Add float32 = (weight − zero) · scale, whose columns have scales of their own, and name it."""

@@ -1,0 +1,26 @@
+"""``streamproc export``."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from streamproc.cli.export import app
+from streamproc.errors import BundleError
+
+
+def test_the_model_repository_is_written_and_its_files_are_named(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["triton", "-o", str(tmp_path)])
+    assert result.exit_code == 0
+    written = {str(file) for file in tmp_path.rglob("*") if file.is_file()}
+    assert set(result.stdout.replace("\n", " ").split()) == written
+    assert str(tmp_path / "encoder/config.pbtxt") in written
+
+
+def test_a_directory_without_a_bundle_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"manifest\.json cannot be read"):
+        CliRunner().invoke(
+            app,
+            ["triton", "-o", str(tmp_path / "models"), "--bundle", str(tmp_path)],
+            catch_exceptions=False,
+        )
