@@ -109,7 +109,10 @@ class Dependencies:
         backoff: Backoff | None = None,
     ) -> None:
         backoff = backoff or Backoff(first_seconds=0.2, longest_seconds=5.0)
+        self._clock = clock
+        self._pause_seconds = backoff.longest_seconds
         self._breakers = {each.name: Breaker(each, outages, clock, backoff) for each in dependencies}
+        self._by_name = {name.casefold(): breaker for name, breaker in self._breakers.items()}
 
     async def find_down(self) -> DependencyDownError | None:
         """Probe all of them; return the first that does not answer, or None when all are healthy."""
@@ -121,14 +124,12 @@ class Dependencies:
         return None
 
     async def wait_until_up(self, error: DependencyDownError) -> None:
-        """Wait until the dependency that the error names is back; one that is not ours is waited for as unknown.
-
-        Raises:
-            DependencyDownError: the error names no dependency of this worker.
-        """
-        breaker = self._breakers.get(error.dependency)
+        """Wait until the dependency that the error names is back; one that cannot be probed gets a pause."""
+        breaker = self._by_name.get(error.dependency.casefold())
         if breaker is None:
-            raise error
+            log.warning("a dependency that this worker cannot probe is down", reason=str(error))
+            await self._clock.sleep(self._pause_seconds)
+            return
         await breaker.wait_until_up(str(error))
 
     def down(self) -> dict[str, str]:

@@ -1,16 +1,15 @@
 """Opens the parts of a production worker as the settings say."""
 
 from streamproc.config import Inference, Settings
-from streamproc.errors import TransientError
 from streamproc.graph.milvus import GraphAddress
 from streamproc.graph.store import MilvusGraph
 from streamproc.graph.writer import GraphWriter
 from streamproc.inference.backend import load_bundle, open_models
 from streamproc.inference.protocols import Models
 from streamproc.knowledge.snapshot import Knowledge
+from streamproc.pipeline.tagging import Pipeline
 from streamproc.streams.breaker import Dependency
 from streamproc.streams.parts import Parts
-from streamproc.streams.tagging import NoteTagger
 
 __all__ = ["MilvusDependency", "TritonDependency", "open_parts"]
 
@@ -69,7 +68,7 @@ async def open_parts(settings: Settings) -> Parts:
             models.encoder.weights_hash,
             models.encoder.dimension,
         )
-    except (TransientError, Exception):
+    except BaseException:
         await models.close()
         raise
     knowledge = Knowledge()
@@ -82,13 +81,9 @@ async def open_parts(settings: Settings) -> Parts:
         await models.close()
 
     return Parts(
-        pipeline=_pipeline(settings, models, graph, knowledge),
+        pipeline=Pipeline.of(settings, bundle, models, graph, knowledge),
         graph=GraphWriter(graph, models.encoder),
         knowledge=knowledge,
         dependencies=dependencies,
         close=close,
     )
-
-
-def _pipeline(settings: Settings, models: Models, graph: MilvusGraph, knowledge: Knowledge) -> NoteTagger:
-    raise NotImplementedError
