@@ -95,7 +95,7 @@ async def _demo(run: _Run) -> "Summary":
         async with demonstration(run.settings, open_parts, view.show) as running:
             view.ready(running.start_up_seconds)
             paced = run.interactive and run.notes is None
-            await running.publish(_records(run), WATCHED_NOTES_PER_SECOND if paced else 0.0)
+            await running.publish(_records(run, view), WATCHED_NOTES_PER_SECOND if paced else 0.0)
             figures = running.summary
             if run.interactive:
                 await _typed_notes(running, view)
@@ -137,12 +137,12 @@ async def _open_parts(run: _Run, settings: Settings, workspace: Path, view: "Dem
     )
 
 
-def _records(run: _Run) -> "Iterator[NewRecord]":
+def _records(run: _Run, view: "DemoView") -> "Iterator[NewRecord]":
     """What is streamed: the lines of the file, good and bad; or the sample notes, broken events and a deletion."""
     from streamproc.pipeline.local import sample_file  # noqa: PLC0415
     from streamproc.streams.demonstration import NewRecord  # noqa: PLC0415
 
-    yield from _file_records(run.notes or sample_file("notes.jsonl"))
+    yield from _file_records(run.notes or sample_file("notes.jsonl"), view)
     if run.notes is None:
         with sample_file("broken.jsonl").open("rb") as file:
             for line in read_lines(file):
@@ -152,7 +152,7 @@ def _records(run: _Run) -> "Iterator[NewRecord]":
         yield NewRecord(DELETED_SAMPLE, None)
 
 
-def _file_records(path: Path) -> "Iterator[NewRecord]":
+def _file_records(path: Path, view: "DemoView") -> "Iterator[NewRecord]":
     from streamproc.streams.demonstration import NewRecord  # noqa: PLC0415
 
     try:
@@ -160,6 +160,7 @@ def _file_records(path: Path) -> "Iterator[NewRecord]":
             for line in read_lines(file):
                 try:
                     note = note_from_row(parse_object(line.value))
+                    view.published(note)
                     yield NewRecord(note.note_id.encode(), encode(note))
                 except PoisonError:  # published as it stands: what becomes of it is the worker's to say
                     yield NewRecord(None, line.value)

@@ -1,9 +1,12 @@
 """What a person sees of ``streamproc demo``: a line or two a note, and the figures at the end."""
 
+from textwrap import shorten
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from streamproc.events.note import Note
 from streamproc.events.tagged import EmittedTag, NoteOutcome, NoteTagged, RecallPath
 from streamproc.streams.dead_letter import DeadLetter
 from streamproc.streams.demonstration import Seen
@@ -16,6 +19,7 @@ PATH_WORDS = {
     RecallPath.C2C2T: "similar notes",
     RecallPath.LEXICAL: "words",
 }
+HEADING_CHARS = 60
 SURE = 0.8
 """From here on a confidence is shown in green."""
 
@@ -25,6 +29,7 @@ class DemoView:
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False, soft_wrap=True)
+        self._headings: dict[str, str] = {}
 
     def loaded(self, tags: int, notes: int) -> None:
         """Say what the graph begins with."""
@@ -33,6 +38,10 @@ class DemoView:
     def ready(self, seconds: float) -> None:
         """Say that the stream begins."""
         self._console.print(f"[dim]broker, worker and models are up after {seconds:.1f} s; notes flow[/]")
+
+    def published(self, note: Note) -> None:
+        """Remember how the note begins, to show it beside its tags."""
+        self._headings[note.note_id] = shorten(note.title or note.text, HEADING_CHARS, placeholder=" …")
 
     def invite(self) -> None:
         """Ask for notes of the person's own."""
@@ -67,13 +76,15 @@ class DemoView:
         self._console.print(table)
 
     def _show_tagged(self, tagged: NoteTagged) -> None:
-        name = f"[bold]{escape(tagged.note_id)}[/]"
+        heading = self._headings.get(tagged.note_id, "")
+        name = f"[dim]{escape(tagged.note_id)}[/] [bold]{escape(heading)}[/]"
         if tagged.outcome is NoteOutcome.UNSUPPORTED_LANGUAGE:
             self._console.print(f"[yellow]– {name}[/] in a language that the models do not read")
         elif not tagged.tags and not tagged.review:
             self._console.print(f"[dim]○ {name} no tag is sure enough[/]")
         else:
-            self._console.print(f"[green]✓[/] {name} {', '.join(map(_tag, tagged.tags))}")
+            self._console.print(f"[green]✓[/] {name}")
+            self._console.print(f"    {', '.join(map(_tag, (*tagged.tags, *tagged.review)))}")
             if tagged.tags:
                 self._console.print(f"    [dim]{escape(_reason(tagged.tags[0]))}[/]")
 

@@ -89,7 +89,7 @@ class ModelVersions(Event, frozen=True):
     calibrator: str
 
 
-class AppliedOffsets(Event, frozen=True):
+class AppliedOffsets(Event, frozen=True, omit_defaults=False):
     """How far the worker had read what people publish; -1: nothing yet."""
 
     tags: int = -1

@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -121,6 +122,8 @@ class KafkaServer:
         """SASL_PLAINTEXT with PLAIN or SCRAM-SHA-512, as :attr:`username` and :attr:`password`."""
         self._controller = f"127.0.0.1:{controller}"
         self._process: subprocess.Popen[bytes] | None = None
+        # The kernel's "parent" is the thread that forked: this one lives as long as the server.
+        self._spawner = ThreadPoolExecutor(1, "kafka")
         self._home = Path(tempfile.mkdtemp(prefix="streamproc-kafka-"))
         self._libs = fetch_jars()
         self._properties = self._home / "server.properties"
@@ -139,24 +142,18 @@ class KafkaServer:
         """Whether the broker's process is alive."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int:
+        """Process id of the broker while it runs; 0 otherwise."""
+        return self._process.pid if self._process is not None else 0
+
     def start(self) -> None:
         """Start the broker and return when it takes connections.
 
         Raises:
             RuntimeError: it ended or did not answer in time; its output is in the message.
         """
-        output = (self._home / "output.log").open("ab")
-        with output:
-            self._process = subprocess.Popen(
-                self._java(
-                    "-Xmx512m", "-XX:+UseSerialGC", main="kafka.Kafka", arguments=[str(self._properties)]
-                ),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in the terminal ends the tests first, the broker after them
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock
-            )
+        self._process = self._spawner.submit(self._spawn).result()
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if not self.running or time.monotonic() > deadline:
@@ -180,6 +177,7 @@ class KafkaServer:
     def close(self) -> None:
         """Kill the broker and delete its data. Calling it twice is fine."""
         self.kill()
+        self._spawner.shutdown()
         shutil.rmtree(self._home, ignore_errors=True)
         atexit.unregister(self.close)
 
@@ -191,6 +189,20 @@ class KafkaServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        command = self._java(
+            "-Xmx512m", "-XX:+UseSerialGC", main="kafka.Kafka", arguments=[str(self._properties)]
+        )
+        with (self._home / "output.log").open("ab") as output:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C in the terminal ends the tests first, the broker after them
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock
+            )
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None

@@ -1,0 +1,148 @@
+"""streamproc tag, as a user calls it."""
+
+import orjson
+import pytest
+from typer.testing import CliRunner
+
+from streamproc.cli import app
+from streamproc.errors import InputFileError, SettingsError
+from streamproc.pipeline.local import sample_file
+
+NOTES = (
+    b'{"id": "a", "title": "Sourdough is sluggish", "text": "The starter barely rises since it got cold."}\n'
+    b'{"id": "b", "title": ""}\n'
+    b"\n"
+    b"not json\n"
+    b'{"id": "c", "text": "Which rucksack fits under the seat of a small plane?", "mood": "curious"}\n'
+)
+
+
+@pytest.fixture(autouse=True)
+def own_cache(monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("STREAMPROC_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "cli-cache"))
+
+
+@pytest.fixture
+def notes(tmp_path):
+    path = tmp_path / "notes.jsonl"
+    path.write_bytes(NOTES)
+    return path
+
+
+def run(*arguments, data=None):
+    return CliRunner().invoke(app, ["tag", *map(str, arguments)], input=data)
+
+
+def lines(text):
+    return [orjson.loads(line) for line in text.splitlines()]
+
+
+def test_outcomes_come_out_in_the_order_of_the_input_and_rejected_lines_are_named(notes):
+    result = run(notes)
+    assert result.exit_code == 1
+    assert [line["note_id"] for line in lines(result.stdout)] == ["a", "c"]
+    assert "line 2" in result.stderr
+    assert "line 4" in result.stderr
+    assert "not JSON" in result.stderr
+
+
+def test_rejected_lines_are_kept_unchanged(notes, tmp_path):
+    run(notes, "--dead", tmp_path / "dead.jsonl", "-o", tmp_path / "out.jsonl")
+    assert (tmp_path / "dead.jsonl").read_bytes() == b'{"id": "b", "title": ""}\nnot json\n'
+    assert len(lines((tmp_path / "out.jsonl").read_text())) == 2
+
+
+def test_a_file_without_rejected_lines_ends_with_status_0():
+    result = run("-", data=b'{"id": "a", "title": "Sourdough is sluggish"}\n')
+    assert result.exit_code == 0
+    assert lines(result.stdout)[0]["outcome"] == "tagged"
+
+
+def test_confidence_0_ranks_all_candidates_and_the_number_can_be_bounded():
+    data = b'{"id": "a", "title": "Sourdough is sluggish"}\n'
+    everything = lines(run("-", "--min-confidence", "0", "--max-tags", "100", data=data).stdout)[0]["tags"]
+    few = lines(run("-", "--min-confidence", "0", "--max-tags", "3", data=data).stdout)[0]["tags"]
+    assert len(everything) > 10
+    assert [tag["tag_id"] for tag in few] == [tag["tag_id"] for tag in everything[:3]]
+
+
+def test_own_tags_and_history_replace_the_sample_repository(tmp_path):
+    (tmp_path / "tags.jsonl").write_text('{"tag": "Gardening"}\n{"tag": "Sailing"}\n')
+    (tmp_path / "history.jsonl").write_text(
+        "".join(
+            f'{{"id": "h{number}", "text": "{text}", "tags": ["{tag}"]}}\n'
+            for number, (text, tag) in enumerate(
+                [("Tomatoes in raised beds.", "Gardening"), ("Pruning roses in March.", "Gardening")] * 5
+                + [("Reefing the mainsail in a squall.", "Sailing")] * 5
+            )
+        )
+    )
+    result = run(
+        "-",
+        "--tags",
+        tmp_path / "tags.jsonl",
+        "--history",
+        tmp_path / "history.jsonl",
+        "--min-confidence",
+        "0",
+        data=b'{"id": "a", "text": "When do I plant out the tomatoes?"}\n',
+    )
+    assert lines(result.stdout)[0]["tags"][0]["tag_id"] == "Gardening"
+
+
+def test_history_alone_brings_its_own_tags(tmp_path):
+    (tmp_path / "history.jsonl").write_text(
+        '{"id": "h", "text": "Tomatoes in raised beds.", "tags": ["Gardening"]}\n'
+    )
+    result = run(
+        "-",
+        "--history",
+        tmp_path / "history.jsonl",
+        "--min-confidence",
+        "0",
+        data=b'{"id": "a", "text": "Tomatoes"}\n',
+    )
+    assert [tag["tag_id"] for tag in lines(result.stdout)[0]["tags"]] == ["Gardening"]
+
+
+def test_the_graph_stays_as_it_is_unless_told_to_learn(tmp_path):
+    (tmp_path / "history.jsonl").write_text(
+        '{"id": "h", "text": "Tomatoes in raised beds.", "tags": ["Gardening"]}\n'
+    )
+    note = b'{"id": "first", "text": "Tomatoes on the balcony", "tags": ["Gardening"]}\n'
+    asked = b'{"id": "second", "text": "Tomatoes on my balcony"}\n'
+    history = ("--history", tmp_path / "history.jsonl", "--min-confidence", "0")
+
+    def neighbours():
+        tag = lines(run("-", *history, data=asked).stdout)[0]["tags"][0]
+        return {each["note_id"] for each in tag["evidence"]["neighbours"]}
+
+    run("-", *history, data=note)
+    assert neighbours() == {"h"}
+    run("-", *history, "--learn", data=note)
+    assert neighbours() == {"h", "first"}
+
+
+def test_learning_into_a_server_is_refused(monkeypatch):
+    monkeypatch.setenv("STREAMPROC_MILVUS_URI", "http://127.0.0.1:1")
+    assert isinstance(run("-", "--learn", data=b"").exception, SettingsError)
+
+
+@pytest.mark.parametrize("option", ["--tags", "--history"])
+def test_a_missing_file_is_a_sentence(tmp_path, option):
+    error = run("-", option, tmp_path / "none.jsonl", data=b"").exception
+    assert isinstance(error, InputFileError)
+    assert "none.jsonl" in str(error)
+
+
+def test_a_broken_line_of_the_history_is_named(tmp_path):
+    (tmp_path / "history.jsonl").write_text('{"id": "h", "text": 7}\n')
+    error = run("-", "--history", tmp_path / "history.jsonl", data=b"").exception
+    assert isinstance(error, InputFileError)
+    assert "line 1" in str(error)
+
+
+def test_the_sample_notes_are_tagged_from_a_file():
+    result = run(sample_file("notes.jsonl"))
+    assert result.exit_code == 0
+    assert len(lines(result.stdout)) == len(sample_file("notes.jsonl").read_bytes().splitlines())

@@ -1,0 +1,165 @@
+"""The pipeline on the shipped models, a real Milvus Lite graph and the sample data."""
+
+import random
+
+import pytest
+
+from streamproc.config import load_settings
+from streamproc.events.files import note_from_row, read_events
+from streamproc.events.graph import Provenance
+from streamproc.events.label import Judgement
+from streamproc.events.note import Note
+from streamproc.events.position import Source, SourcePosition
+from streamproc.events.tagged import NoteOutcome
+from streamproc.pipeline.local import sample_file
+from streamproc.pipeline.outcome import SourcedNote
+from streamproc.pipeline.tagging import Pipeline
+
+TOLERANCE = 1e-4
+
+
+def sourced(notes):
+    return [
+        SourcedNote(note, Source(SourcePosition("notes.new", 0, offset), 0))
+        for offset, note in enumerate(notes)
+    ]
+
+
+def sample_notes():
+    return list(read_events(sample_file("notes.jsonl"), note_from_row))
+
+
+async def tag_one(pipeline, note):
+    return (await pipeline.tag(sourced([note])))[0].tagged
+
+
+def confidences(tagged):
+    return {tag.tag_id: tag.confidence for tag in tagged.tags}
+
+
+@pytest.fixture
+def ranking_all(bundle, models, sample_graph):
+    """Every candidate comes out, so that nothing hides behind the threshold."""
+    settings = load_settings(min_confidence=0.0, max_tags=100)
+    return Pipeline.of(settings, bundle, models, sample_graph.store, sample_graph.knowledge)
+
+
+async def test_sample_notes_get_tags_with_confidences_and_reasons(pipeline):
+    outcomes = await pipeline.tag(sourced(sample_notes()))
+    tagged = [outcome.tagged for outcome in outcomes]
+    emitted = [tag for each in tagged for tag in each.tags]
+    assert sum(bool(each.tags) for each in tagged) > len(tagged) / 2
+    assert all(0.5 <= tag.confidence <= 1 and tag.paths for tag in emitted)
+    assert all(
+        tag.evidence.neighbours or tag.evidence.similarity is not None or tag.evidence.match
+        for tag in emitted
+    )
+    assert all([tag.rank for tag in each.tags] == list(range(1, len(each.tags) + 1)) for each in tagged)
+
+
+async def test_a_note_gets_the_same_alone_in_any_batch_and_in_any_order(ranking_all):
+    notes = sample_notes()
+    alone = [await tag_one(ranking_all, note) for note in notes[:12]]
+    rng = random.Random(7)
+    for size in (3, 16, 64):
+        batch = notes[:12] + notes[12:size]
+        order = rng.sample(range(len(batch)), len(batch))
+        together = await ranking_all.tag(sourced([batch[index] for index in order]))
+        for place, index in enumerate(order):
+            if index < 12:
+                assert confidences(together[place].tagged) == pytest.approx(
+                    confidences(alone[index]), abs=TOLERANCE
+                )
+
+
+async def test_tags_are_ranked_by_confidence(ranking_all):
+    tagged = await tag_one(ranking_all, sample_notes()[1])
+    values = [tag.confidence for tag in tagged.tags]
+    assert values == sorted(values, reverse=True)
+    assert len(values) > 5
+
+
+async def test_a_note_in_another_language_is_answered_so_and_stays_out_of_the_graph(pipeline):
+    outcome = (
+        await pipeline.tag(sourced([Note(note_id="d", title="Zwei Wochen im Dorf", language="de-AT")]))
+    )[0]
+    assert outcome.tagged.outcome is NoteOutcome.UNSUPPORTED_LANGUAGE
+    assert outcome.tagged.tags == ()
+    assert outcome.graph_note is None
+
+
+async def test_a_regional_form_of_a_language_that_is_read_is_read(pipeline):
+    tagged = await tag_one(
+        pipeline, Note(note_id="e", title="Sourdough starter is sluggish", language="en_GB")
+    )
+    assert tagged.outcome is NoteOutcome.TAGGED
+
+
+async def test_a_note_beyond_what_the_models_read_is_marked_truncated(pipeline):
+    note = Note(note_id="l", text="We kneaded the dough and waited. " * 2000)
+    assert (await tag_one(pipeline, note)).truncated
+    assert not (await tag_one(pipeline, Note(note_id="s", text="We kneaded the dough."))).truncated
+
+
+async def test_a_note_never_recalls_itself(ranking_all):
+    history = next(read_events(sample_file("history.jsonl"), note_from_row))
+    tagged = await tag_one(ranking_all, history)
+    seen = {neighbour.note_id for tag in tagged.tags for neighbour in tag.evidence.neighbours}
+    assert seen
+    assert history.note_id not in seen | {related.note_id for related in tagged.related}
+
+
+async def test_what_people_said_of_the_note_itself_is_final(pipeline, sample_graph):
+    note = sample_notes()[1]
+    before = await tag_one(pipeline, note)
+    rejected = before.tags[0].tag_id
+    confirmed = "zines"
+    assert confirmed not in confidences(before)
+    judgements = sample_graph.knowledge.judgements
+    judgements.apply(Judgement(note_id=note.note_id, tag_id=rejected, correct=False), 0, 0)
+    judgements.apply(Judgement(note_id=note.note_id, tag_id=confirmed, correct=True), 0, 1)
+    after = await tag_one(pipeline, note)
+    assert rejected not in confidences(after)
+    assert confidences(after)[confirmed] == 1.0
+    assert after.applied.labels == (1,)
+
+
+async def test_a_judgement_of_a_neighbour_changes_the_evidence_of_others_at_once(ranking_all, sample_graph):
+    note = sample_notes()[1]
+    before = await tag_one(ranking_all, note)
+    strongest = next(tag for tag in before.tags if tag.evidence.neighbours)
+    for offset, neighbour in enumerate(strongest.evidence.neighbours):
+        sample_graph.knowledge.judgements.apply(
+            Judgement(note_id=neighbour.note_id, tag_id=strongest.tag_id, correct=False), 0, offset
+        )
+    after = confidences(await tag_one(ranking_all, note))
+    assert after.get(strongest.tag_id, 0.0) < strongest.confidence
+
+
+async def test_the_graph_note_says_who_gave_which_tag(pipeline):
+    note = Note(
+        note_id="own",
+        title="Rye loaf, day three",
+        text="The starter finally doubled.",
+        tags=("baking", "no such tag"),
+    )
+    outcome = (await pipeline.tag(sourced([note])))[0]
+    provenance = {
+        tag.tag_id: tag.provenance for tag in outcome.graph_note.tags if tag.provenance is Provenance.AUTHOR
+    }
+    assert "no such tag" not in provenance
+    assert outcome.graph_note.source == SourcePosition("notes.new", 0, 0)
+    models = [tag for tag in outcome.graph_note.tags if tag.provenance is Provenance.MODEL]
+    assert {tag.tag_id for tag in models} == set(confidences(outcome.tagged))
+
+
+async def test_with_the_write_back_off_nothing_is_added_to_the_graph(bundle, models, sample_graph):
+    pipeline = Pipeline.of(
+        load_settings(write_back="off"), bundle, models, sample_graph.store, sample_graph.knowledge
+    )
+    outcome = (await pipeline.tag(sourced(sample_notes()[:1])))[0]
+    assert outcome.graph_note is None
+
+
+async def test_an_empty_batch_has_no_outcomes(pipeline):
+    assert await pipeline.tag([]) == []
