@@ -54,6 +54,11 @@ class CollectionNames:
         return self._name("offsets")
 
     @property
+    def all(self) -> tuple[str, ...]:
+        """All four."""
+        return self.notes, self.tags, self.segments, self.offsets
+
+    @property
     def stem(self) -> str:
         """What the names of this deployment begin with, whatever the encoder."""
         escaped = "".join(c if c.isascii() and c.isalnum() else f"_{ord(c):02x}" for c in self.topic_prefix)
@@ -108,12 +113,10 @@ def create_missing(client: MilvusClient, layout: Layout, timeout_seconds: float,
             _require_same_shape(client, name, schema, timeout_seconds)
         else:
             client.create_collection(
-                name,
-                schema=schema,
-                index_params=_index(layout.index),
-                consistency_level="Bounded",
-                timeout=timeout_seconds,
+                name, schema=schema, consistency_level="Bounded", timeout=timeout_seconds
             )
+            # The index of an empty collection is there at once; waiting for it would take pymilvus half a second.
+            client.create_index(name, _index(layout.index), sync=False, timeout=timeout_seconds)
         client.load_collection(name, timeout=timeout_seconds)
 
 

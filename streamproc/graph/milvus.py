@@ -23,7 +23,7 @@ from streamproc.errors import (
     TransientError,
 )
 
-__all__ = ["GraphAddress", "Milvus"]
+__all__ = ["GraphAddress", "Milvus", "is_open_elsewhere"]
 
 T = TypeVar("T")
 
@@ -36,6 +36,9 @@ their way from memory to a file are seen by no other. One at a time also keeps w
 
 _NOT_FOUND = 100
 """Milvus' code for a collection that does not exist."""
+
+_NOT_LOADED = 101
+"""Milvus' code for a collection that a restarted server has not read into memory."""
 
 _INVALID = frozenset({6, *range(1100, 1200)})
 """Milvus' codes for a request that it understood and refused."""
@@ -70,6 +73,7 @@ class Milvus:
         self.address = address
         self._client = client
         self._threads = threads
+        self._collections: tuple[str, ...] = ()
 
     @classmethod
     async def open(cls, address: GraphAddress) -> "Milvus":
@@ -103,15 +107,30 @@ class Milvus:
         """
         try:
             return await asyncio.get_running_loop().run_in_executor(
-                self._threads, function, self._client, self.address.timeout_seconds, *arguments
+                self._threads, lambda: self._attempt(function, arguments)
             )
         except (MilvusException, grpc.RpcError) as error:
             raise _translated(error, self.address) from error
+
+    def keep_loaded(self, collections: tuple[str, ...]) -> None:
+        """Name the collections that are to be read into memory again after a restart of the server."""
+        self._collections = collections
 
     async def close(self) -> None:
         """Let go of the connection; a ``.db`` is flushed and may then be opened by another process."""
         await asyncio.get_running_loop().run_in_executor(self._threads, self._release)
         self._threads.shutdown(wait=True)
+
+    def _attempt(self, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
+        timeout_seconds = self.address.timeout_seconds
+        try:
+            return function(self._client, timeout_seconds, *arguments)
+        except MilvusException as error:
+            if error.code != _NOT_LOADED:
+                raise
+            for collection in self._collections:
+                self._client.load_collection(collection, timeout=timeout_seconds)
+            return function(self._client, timeout_seconds, *arguments)
 
     def _release(self) -> None:
         self._client.close()
@@ -129,7 +148,7 @@ def _connect(address: GraphAddress) -> MilvusClient:
             raise SettingsError(
                 f"STREAMPROC_MILVUS_URI = {address.uri!r} is not an address of Milvus: {error}"
             ) from None
-        if _locked(Path(address.uri)):
+        if is_open_elsewhere(Path(address.uri)):
             raise SettingsError(
                 f"STREAMPROC_MILVUS_URI = {address.uri!r} is open in another process, and a .db is for one process "
                 f"only. To share a graph, run a Milvus server, or `milvus-lite server --data-dir {address.uri}`, and set "
@@ -158,7 +177,8 @@ def _check_file(path: Path) -> None:
         )
 
 
-def _locked(path: Path) -> bool:
+def is_open_elsewhere(path: Path) -> bool:
+    """Whether another process has this Milvus Lite ``.db`` open."""
     with suppress(OSError), (path / "LOCK").open("rb") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

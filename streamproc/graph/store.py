@@ -102,6 +102,7 @@ class MilvusGraph:
         except BaseException:
             await milvus.close()
             raise
+        milvus.keep_loaded(layout.names.all)
         return cls(milvus, layout)
 
     @property
