@@ -17,13 +17,16 @@ What also changes, because at-least-once needs it:
   commit, and could commit past records that are yet to be read again.
 - On a revoke, what is acknowledged is committed before it is forgotten: after the signal ``on_partitions_revoked``, in
   which an app finishes its work. Faust forgets first, and so repeats up to a commit interval at every rebalance.
-- A gap right after offset 0 (compaction leaves such) is a gap. Faust overlooks it and never commits past it.
+- A commit never passes a record that is not acknowledged, whatever the order of acknowledgements. Faust's does when
+  only the one record at the commit is missing (its issue 606). A gap right after offset 0 (compaction leaves such) is
+  a gap; Faust overlooks it and never commits past it.
 - A queue that is full no longer stops the fetches of other agents: its partitions are left out until it drains, and
   what was fetched is queued beyond the limit, by at most one fetch a partition.
 - An intake that stopped because all its queues were full goes on when the first has drained. Faust looks once a second.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from time import monotonic
 from typing import Any, cast
@@ -49,7 +52,14 @@ Deliver = Callable[[Sequence[Any]], None]
 
 def _is_raw(channel: Any) -> bool:
     # Bytes need no decoder, and so nothing that could wait or fail between the fetch and the queue.
-    return channel.schema.key_serializer == channel.schema.value_serializer == "raw"
+    schema, conf = channel.schema, channel.app.conf
+    return all(
+        (serializer or default) == "raw" and wanted in (None, bytes)
+        for serializer, default, wanted in (
+            (schema.key_serializer, conf.key_serializer, schema.key_type),
+            (schema.value_serializer, conf.value_serializer, schema.value_type),
+        )
+    )
 
 
 def _delivery(app: Any, tp: TP, channels: set[Any]) -> Deliver:
@@ -103,6 +113,8 @@ class FastConductor(Conductor):  # type: ignore[misc]
 class FastConsumer(Consumer):  # type: ignore[misc]
     """Faust's aiokafka consumer, draining whole fetches."""
 
+    _n_acked: int
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._partition_became_active = asyncio.Event()
@@ -130,13 +142,48 @@ class FastConsumer(Consumer):  # type: ignore[misc]
             return False
         return cast(bool, super().ack(message))
 
-    @Service.transitions_to("PARTITIONS_REVOKED")
+    def _new_offset(self, tp: TP) -> int | None:
+        """Replace ``Consumer._new_offset``: the end of what is acked or a gap, counted from the commit, if it moved."""
+        acked, gaps = self._acked_index[tp], self._gap[tp]
+        begin: int | None = self._committed_offset[tp]
+        if not acked or begin is None:
+            return None
+        offset = begin
+        while True:
+            if offset in acked:
+                offset += 1
+            elif around := gaps[offset]:
+                offset = max(gap.end for gap in around)
+            else:
+                break
+        if offset == begin:
+            return None
+        gaps.chop(0, offset)
+        self._acked[tp] = [one for one in self._acked[tp] if one >= offset]
+        acked.intersection_update(self._acked[tp])
+        return offset
+
+    async def perform_seek(self) -> None:
+        """Replace ``Consumer.perform_seek``: the offset before the commit is the last one read, not the commit."""
+        for partition, offset in (await self.seek_to_committed()).items():
+            tp = TP(*partition)
+            self._committed_offset[tp] = offset
+            self._read_offset[tp] = None if offset is None else offset - 1
+
+    async def seek(self, partition: TP, offset: int) -> None:
+        """Extend ``Consumer.seek``, with the same meaning of what was read last."""
+        await super().seek(partition, offset)
+        self._read_offset[TP(*partition)] = offset - 1
+
+    @Service.transitions_to("PARTITIONS_REVOKED")  # type: ignore[untyped-decorator]
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Replace ``Consumer.on_partitions_revoked``: finish, commit, then forget; Faust forgets first."""
         # Stops the flow, empties the queues, sends the signal in which the app finishes its work.
         await self._on_partitions_revoked(revoked)
         if not self.app.should_stop:
-            await self.commit()
+            # aiokafka repeats a commit until a coordinator takes it; the group does not wait that long.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.commit(), self.app.conf.broker_session_timeout / 2)
         self._active_partitions.difference_update(revoked)
         self._paused_partitions.difference_update(revoked)
         for tp in revoked:
@@ -207,7 +254,7 @@ class FastConsumer(Consumer):  # type: ignore[misc]
             await self.commit()
 
     async def _hand_over_partition(self, tp: TP, records: list[ConsumerRecord]) -> None:
-        records = await self._unread(tp, records)
+        records = self._unread(tp, records)
         if not records:
             return
         messages = [self._to_message(tp, record) for record in records]
@@ -224,20 +271,22 @@ class FastConsumer(Consumer):  # type: ignore[misc]
                 return
             self._read_offset[tp] = message.offset
 
-    async def _unread(self, tp: TP, records: list[ConsumerRecord]) -> list[ConsumerRecord]:
+    def _unread(self, tp: TP, records: list[ConsumerRecord]) -> list[ConsumerRecord]:
         """Leave out what was read before (a seek can bring it again) and note the gaps in the log."""
+        first, last = records[0].offset, records[-1].offset
+        if self._committed_offset[tp] is None:
+            # The group begins here: nothing before it is waited for.
+            self._committed_offset[tp] = first
         read = self._read_offset[tp]
         if read is None:
-            read = records[0].offset - 1
-        first, last = records[0].offset, records[-1].offset
+            read = first - 1
         if first == read + 1 and last - first == len(records) - 1:
             return records
-        # After a seek, the offset "read" is the one to read next; hence >=.
-        unread = [record for record in records if record.offset >= read]
+        unread = [record for record in records if record.offset > read]
         if self.app.topics.acks_enabled_for(tp.topic):
             for record in unread:
-                if record.offset - read > 1:
-                    await self._add_gap(tp, read + 1, record.offset - 1)
+                if record.offset > read + 1:
+                    self._gap[tp].addi(read + 1, record.offset)
                 read = record.offset
         return unread
 
@@ -293,6 +342,9 @@ class FastStream(faust.Stream):  # type: ignore[misc]
                 self.events_total += 1
                 yield event
                 self.current_event = None
+        except StopAsyncIteration:
+            # A channel that is closed says so in this way; out of a generator it would be a RuntimeError.
+            return
         finally:
             self._channel_stop_iteration(self.channel)
             if started_here:
