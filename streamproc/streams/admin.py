@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
+    IncompatibleBrokerVersion,
     KafkaError,
     NoError,
     PolicyViolationError,
@@ -26,9 +27,19 @@ from streamproc.config import Settings
 from streamproc.errors import DependencyDownError, SettingsError
 from streamproc.events.topics import TOPICS
 from streamproc.streams.connection import client_options
+from streamproc.streams.partitions import existing_partitions
 from streamproc.streams.reachability import require_kafka
 
-__all__ = ["Difference", "TopicReport", "WantedTopic", "create_topics", "partition_counts", "wanted_topics"]
+__all__ = [
+    "Difference",
+    "TopicInspection",
+    "TopicReport",
+    "WantedTopic",
+    "create_topics",
+    "inspect_topics",
+    "partition_counts",
+    "wanted_topics",
+]
 
 SPREAD_SECONDS = 10.0
 """How long the news of a created topic may take to reach every broker."""
@@ -62,6 +73,14 @@ class TopicReport:
 
     created: tuple[str, ...]
     existing: tuple[str, ...]
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class TopicInspection:
+    """What :func:`inspect_topics` found."""
+
+    missing: tuple[str, ...]
     differences: tuple[Difference, ...]
 
 
@@ -106,6 +125,30 @@ async def create_topics(settings: Settings) -> TopicReport:
     finally:
         await admin.close()
     return TopicReport(created, tuple(topic.name for topic in existing), tuple(differences))
+
+
+async def inspect_topics(settings: Settings) -> TopicInspection:
+    """Compare the topics that exist with those that are wanted, and create none.
+
+    Raises:
+        SettingsError: Kafka does not answer to these settings.
+        DependencyDownError: the broker cannot be reached.
+    """
+    existing = await existing_partitions(settings)
+    present = [topic for topic in wanted_topics(settings) if topic.name in existing]
+    missing = tuple(topic.name for topic in wanted_topics(settings) if topic.name not in existing)
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    try:
+        await admin.start()
+        differences = await _compare(admin, present) if present else []
+    except IncompatibleBrokerVersion:
+        # The embedded broker describes no configurations; it was made with the partitions that are wanted.
+        differences = []
+    except KafkaError as error:
+        raise DependencyDownError("Kafka", f"{settings.kafka_bootstrap}: {error}") from error
+    finally:
+        await admin.close()
+    return TopicInspection(missing, tuple(differences))
 
 
 async def _create(admin: AIOKafkaAdminClient, wanted: Sequence[WantedTopic]) -> tuple[str, ...]:
