@@ -57,6 +57,7 @@ MAX_CANDIDATE_ROWS = 1024
 _HEADER = (
     "# Made by `streamproc export triton`; a test holds this file to it. Change the generator instead.\n"
 )
+_CONFIG = "config.pbtxt"
 _PYTHON_MODEL = Path(__file__).with_name("triton_python_model.py")
 
 # Four full requests: on a GPU, where larger batches pay, the dynamic batcher puts those together.
@@ -149,28 +150,52 @@ def _served_models(bundle: Bundle) -> Iterator[ServedModel]:
 def write_repository(bundle: Bundle, directory: Path, profile: Profile, version: int = 1) -> list[Path]:
     """Write the model repository of a bundle and return the paths of its files.
 
+    Versions of other numbers that are in the directory stay and go on being served.
+
     Args:
         bundle: a verified bundle.
-        directory: of the repository; files of the same names are replaced.
+        directory: of the repository; files of the same version are replaced.
         profile: where Triton will run it.
         version: number of the models' version.
 
     Raises:
-        BundleError: the bundle's directory cannot be named relative to the repository, or its encoder
-            has no float form.
+        BundleError: the bundle's directory cannot be named relative to the repository, a model has no
+            float form, or other tensors than the versions already in the directory.
         UserError: the gpu profile needs a package that is not installed.
     """
     written = []
     for name, content in repository_files(bundle, directory, profile, version).items():
         path = directory / name
+        if path.name == _CONFIG and path.exists():
+            content = _with_other_versions(content, path, version)  # noqa: PLW2901 - the same file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         written.append(path)
     return written
 
 
+def _with_other_versions(content: bytes, path: Path, version: int) -> bytes:
+    """The configuration with what the one at the path says of other versions that are still beside it."""
+    config, present = (
+        text_format.Parse(text, schema.ModelConfig()) for text in (content.decode(), path.read_text())
+    )
+    others = {
+        name: parameter
+        for name, parameter in present.parameters.items()
+        if (other := name.rpartition(".")[2]) != str(version) and (path.parent / other).is_dir()
+    }
+    if others and [*present.input, *present.output] != [*config.input, *config.output]:
+        raise BundleError(
+            f"{path} describes other tensors than this bundle's {config.name} has: versions of one model share "
+            "them, so write this bundle to another directory"
+        )
+    for name, parameter in others.items():
+        config.parameters[name].CopyFrom(parameter)
+    return _text(config)
+
+
 def repository_files(bundle: Bundle, directory: Path, profile: Profile, version: int = 1) -> dict[str, bytes]:
-    """The contents of a bundle's model repository: relative path → bytes.
+    """The contents of a bundle's model repository, made from nothing: relative path → bytes.
 
     Args:
         bundle: a verified bundle.
@@ -191,9 +216,13 @@ def repository_files(bundle: Bundle, directory: Path, profile: Profile, version:
             case Profile.GPU:
                 _serve_by_onnxruntime(config, model)
                 files[f"{model.name}/{version}/model.onnx"] = float_form(bundle.file(model.file))
-        text = text_format.MessageToString(config, use_short_repeated_primitives=True)
-        files[f"{model.name}/config.pbtxt"] = (_HEADER + text).encode()
+        files[f"{model.name}/{_CONFIG}"] = _text(config)
     return files
+
+
+def _text(config: Any) -> bytes:
+    text: str = text_format.MessageToString(config, use_short_repeated_primitives=True)
+    return (_HEADER + text).encode()
 
 
 def _config(model: ServedModel, version: int) -> Any:
@@ -234,7 +263,7 @@ def _serve_by_python(config: Any, model: ServedModel, bundle: Bundle, directory:
         raise BundleError(
             f"{bundle.path} cannot be reached from {directory}: put both on one drive"
         ) from error
-    config.parameters["bundle"].string_value = Path(bundle_path).as_posix()
+    config.parameters[f"bundle.{version}"].string_value = Path(bundle_path).as_posix()
     config.parameters[f"file.{version}"].string_value = model.file
     config.parameters[f"sha256.{version}"].string_value = bundle.manifest.files[model.file]
 

@@ -1,5 +1,6 @@
 """The Triton model repository that the generator makes of a bundle."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from google.protobuf import text_format
 from tritonclient.grpc import InferenceServerClient, model_config_pb2
 from tritonclient.utils import InferenceServerException
 
+from streamproc.errors import BundleError
 from streamproc.inference import model_repository
 from streamproc.inference.bundle import Bundle, default_bundle_path
 from streamproc.inference.calibration import Identity
@@ -137,9 +139,30 @@ def test_another_directory_names_the_bundle_from_there(bundle: Bundle, tmp_path:
     config = text_format.Parse(
         (directory / "encoder/config.pbtxt").read_text(), model_config_pb2.ModelConfig()
     )
-    named = directory / config.parameters["bundle"].string_value / config.parameters["file.3"].string_value
+    named = directory / config.parameters["bundle.3"].string_value / config.parameters["file.3"].string_value
     assert named.samefile(bundle.file(bundle.manifest.encoder.file))
     assert (directory / "encoder/3/model.py").is_file()
+
+
+def test_a_second_version_keeps_what_is_said_of_the_first(bundle: Bundle, tmp_path: Path) -> None:
+    write_repository(bundle, tmp_path, Profile.CPU, version=1)
+    write_repository(bundle, tmp_path, Profile.CPU, version=2)
+    path = tmp_path / "encoder/config.pbtxt"
+    parameters = text_format.Parse(path.read_text(), model_config_pb2.ModelConfig()).parameters
+    for name in ("bundle", "file", "sha256", "identity"):
+        assert parameters[f"{name}.1"] == parameters[f"{name}.2"]
+    shutil.rmtree(tmp_path / "encoder/1")
+    write_repository(bundle, tmp_path, Profile.CPU, version=2)
+    parameters = text_format.Parse(path.read_text(), model_config_pb2.ModelConfig()).parameters
+    assert {name.partition(".")[2] for name in parameters} == {"2"}
+
+
+def test_a_second_version_with_other_tensors_is_refused(bundle: Bundle, tmp_path: Path) -> None:
+    write_repository(bundle, tmp_path, Profile.CPU, version=1)
+    wider = msgspec.structs.replace(bundle.manifest.encoder, dimension=768)
+    another = Bundle(bundle.path, msgspec.structs.replace(bundle.manifest, encoder=wider))
+    with pytest.raises(BundleError, match="describes other tensors"):
+        write_repository(another, tmp_path, Profile.CPU, version=2)
 
 
 @pytest.mark.usefixtures("no_float_form", "triton_server")

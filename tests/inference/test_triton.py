@@ -178,6 +178,40 @@ async def test_a_model_that_is_loaded_later_is_found_without_a_new_client(
         await triton.encode(SENTENCES)
 
 
+@pytest.mark.usefixtures("triton_server")
+async def test_a_version_is_loaded_while_another_serves(bundle: Bundle, tmp_path: Path) -> None:
+    from tritonclient.grpc.aio import InferenceServerClient
+
+    write_repository(bundle, tmp_path, Profile.CPU, version=1)
+    with TritonServer(tmp_path) as server:
+        async with (
+            served(server.url, bundle) as first,
+            served(server.url, bundle, triton_model_version=2) as second,
+            InferenceServerClient(server.url) as control,
+        ):
+            before = await first.encode(SENTENCES)
+            stop = asyncio.Event()
+
+            async def traffic() -> list[np.ndarray]:
+                vectors = []
+                while not stop.is_set():
+                    vectors.append((await first.encode(SENTENCES)).vectors)
+                return vectors
+
+            flowing = asyncio.create_task(traffic())
+            await asyncio.sleep(0.2)
+            write_repository(bundle, tmp_path, Profile.CPU, version=2)
+            await control.load_model("encoder")
+            await second.connection.check()
+            after = await second.encode(SENTENCES)
+            await asyncio.sleep(0.2)
+            stop.set()
+            during = await flowing
+    assert len(during) > 5
+    for vectors in [*during, after.vectors]:
+        np.testing.assert_array_equal(vectors, before.vectors)
+
+
 async def test_weights_of_another_bundle_are_refused(triton_url: str, bundle: Bundle) -> None:
     other = msgspec.structs.replace(bundle.manifest.encoder, float_sha256="0" * 64)
     another = Bundle(bundle.path, msgspec.structs.replace(bundle.manifest, encoder=other))

@@ -5,7 +5,7 @@
 ``streamproc export triton`` copies this file into every model of the CPU profile, so it may import
 nothing of streamproc. It needs onnxruntime in the Python that the backend uses.
 
-The bundle is the directory named by ``STREAMPROC_BUNDLE``, or else the model's parameter ``bundle``,
+The bundle is the directory named by ``STREAMPROC_BUNDLE``, or else the model's parameter ``bundle.<version>``,
 relative to the model repository. ``STREAMPROC_INFERENCE_THREADS`` limits the threads of one model.
 """
 
@@ -36,7 +36,9 @@ class TritonPythonModel:
         parameters = {name: value["string_value"] for name, value in config["parameters"].items()}
         version = args["model_version"]
         repository = Path(args["model_repository"]).parent
-        bundle = Path(os.environ.get("STREAMPROC_BUNDLE") or repository / parameters["bundle"]).resolve()
+        bundle = Path(
+            os.environ.get("STREAMPROC_BUNDLE") or repository / parameters[f"bundle.{version}"]
+        ).resolve()
         file = bundle / parameters[f"file.{version}"]
         if not file.is_file():
             raise pb_utils.TritonModelException(

@@ -1,0 +1,63 @@
+"""The Triton server of the tests behaves as the other tests rely on."""
+
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.servers import triton
+from tests.servers.triton import TritonServer
+
+
+def test_it_tells_prometheus_of_its_models(triton_server: TritonServer) -> None:
+    with urllib.request.urlopen(triton_server.metrics_url, timeout=5) as answer:
+        assert 'nv_inference_request_success{model="encoder",version="1"}' in answer.read().decode()
+
+
+def test_an_unfit_machine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    with pytest.raises(triton.TritonUnavailableError, match="not for linux on riscv64"):
+        triton.install_triton()
+
+
+@pytest.mark.usefixtures("triton_server")
+def test_the_server_dies_with_a_killed_test_run() -> None:
+    code = (
+        "import time; from tests.servers.triton import REPOSITORY, TritonServer\n"
+        "server = TritonServer(REPOSITORY); server.start(); print(server.pid, flush=True); time.sleep(60)"
+    )
+    run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    session = int(run.stdout.readline())
+    assert alive(session)
+    run.kill()
+    run.wait()
+    run.stdout.close()
+    deadline = time.monotonic() + 15
+    while alive(session) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(session)
+
+
+def alive(session: int) -> list[int]:
+    """Processes of a session that are not zombies: the server and the processes of its models."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, number = stat.read_text().rsplit(")", 1)[1].split()[:4]
+        except OSError:
+            continue
+        if int(number) == session and state != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def test_a_killed_server_leaves_no_shared_memory(triton_server: TritonServer) -> None:
+    regions = f"{triton_server._shared_memory}*"
+    assert list(Path("/dev/shm").glob(regions))
+    triton_server.kill()
+    assert not list(Path("/dev/shm").glob(regions))
+    triton_server.start()
