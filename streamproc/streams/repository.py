@@ -10,7 +10,6 @@ from typing import Protocol
 
 from streamproc.errors import InvalidChangeError, PoisonError
 from streamproc.events.codec import decode_judgement, decode_segment, decode_tag
-from streamproc.events.headers import check_headers
 from streamproc.events.record import InputRecord
 from streamproc.events.segment import SegmentChange
 from streamproc.events.tag import TagChange
@@ -104,7 +103,6 @@ class RepositoryWork:
     async def _read(self, record: InputRecord) -> Prepared:
         position = record.source.position
         try:
-            check_headers(record.headers)
             change = self._readers[position.topic](record)
             if isinstance(change, TagChange):
                 rejection = await self._verdicts.tag_rejection(position.offset)

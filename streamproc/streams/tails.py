@@ -15,7 +15,6 @@ from aiokafka.errors import KafkaError
 from streamproc.config import Settings
 from streamproc.errors import DependencyDownError, PoisonError, SettingsError
 from streamproc.events.codec import decode_judgement, decode_segment, decode_tag
-from streamproc.events.headers import check_headers
 from streamproc.events.topics import TopicNames
 from streamproc.knowledge.snapshot import Knowledge
 from streamproc.observability.clock import Clock
@@ -129,7 +128,6 @@ class Tails:
     def _tag(self, record: Any) -> None:
         repository = self._knowledge.repository
         try:
-            check_headers(record.headers)
             change = decode_tag(record.value, record.key)
         except PoisonError:
             repository.pass_over(record.offset)
@@ -142,7 +140,6 @@ class Tails:
     def _segment(self, record: Any) -> None:
         segments = self._knowledge.segments
         try:
-            check_headers(record.headers)
             segments.apply(decode_segment(record.value, record.key), record.offset)
         except PoisonError:
             segments.pass_over(record.offset)
@@ -150,7 +147,6 @@ class Tails:
     def _label(self, record: Any) -> None:
         judgements = self._knowledge.judgements
         try:
-            check_headers(record.headers)
             judgements.apply(decode_judgement(record.value, record.key), record.partition, record.offset)
         except PoisonError:
             judgements.pass_over(record.partition, record.offset)

@@ -2,12 +2,15 @@
 
 import asyncio
 import sys
-from typing import Any
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
 
 import faust
 import structlog
 
 from streamproc.config import Settings
+from streamproc.errors import TransientError
 from streamproc.observability.clock import Clock
 from streamproc.observability.health import Health
 from streamproc.streams.opening import open_parts
@@ -21,6 +24,13 @@ log = structlog.get_logger(__name__)
 
 READY_POLL_SECONDS = 0.05
 
+START_SECONDS = 60.0
+"""How long the start waits for Kafka, Milvus and Triton before it gives up."""
+
+START_RETRY_SECONDS = 2.0
+
+T = TypeVar("T")
+
 
 class _Worker(faust.Worker):  # type: ignore[misc]
     """Faust's worker without its own ideas of logging, banners and process titles."""
@@ -32,24 +42,24 @@ class _Worker(faust.Worker):  # type: ignore[misc]
         """The process keeps the name under which people started it."""
 
 
-def run_worker(settings: Settings, parts: Parts | None = None) -> int:
+def run_worker(settings: Settings, opening: Callable[[Settings], Awaitable[Parts]] = open_parts) -> int:
     """Run until a signal or a crash; return the exit status.
 
     SIGTERM and SIGINT end it within ``drain_seconds``, offsets committed, with status 0; a crash with 1.
 
     Args:
         settings: what the operator set.
-        parts: given in tests; None: opened as the settings say.
+        opening: gives the parts; tests and benchmarks put in models of their own.
 
     Raises:
         UserError: a person must act before a worker can run.
-        DependencyDownError: Kafka or Milvus cannot be reached at the start.
+        DependencyDownError: Kafka or Milvus could not be reached for a minute.
     """
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    loop.run_until_complete(require_kafka(settings))
-    opened = parts or loop.run_until_complete(open_parts(settings))
-    runtime = Runtime(settings, opened, loop=loop, web=settings.web_port != 0)
+    loop.run_until_complete(_patiently(lambda: require_kafka(settings)))
+    parts = loop.run_until_complete(_patiently(lambda: opening(settings)))
+    runtime = Runtime(settings, parts, loop=loop, web=settings.web_port != 0)
     worker = _Worker(runtime.app, loop=loop, stdout=sys.stderr, stderr=sys.stderr, redirect_stdouts=False)
     worker.spinner = None
     log.info("worker starts", group=settings.consumer_group, kafka=settings.kafka_bootstrap)
@@ -60,6 +70,19 @@ def run_worker(settings: Settings, parts: Parts | None = None) -> int:
         log.info("worker stopped", status=status)
         return status
     return 0
+
+
+async def _patiently(attempt: Callable[[], Awaitable[T]]) -> T:
+    """Servers that are started together with the worker take longer than it does."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            return await attempt()
+        except TransientError as error:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("waiting for a dependency before the start", reason=str(error))
+            await asyncio.sleep(START_RETRY_SECONDS)
 
 
 class EmbeddedWorker:

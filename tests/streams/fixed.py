@@ -165,7 +165,7 @@ class Client:
         return (topic, sent.partition, sent.offset)
 
     async def publish_many(self, topic, pairs):
-        futures = [await self.producer.send(topic, value, key) for key, value in pairs]
+        futures = [await self.producer.send(topic, value, key) for value, key in pairs]
         return [(topic, each.partition, each.offset) for each in await asyncio.gather(*futures)]
 
     async def read_all(self, *topics):

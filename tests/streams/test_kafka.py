@@ -1,0 +1,267 @@
+"""The worker as a process on Apache Kafka: sharing, dying, stopping. Fixed models, a real graph."""
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import pytest
+
+from streamproc.config import Settings
+from streamproc.errors import DependencyDownError
+from streamproc.events.codec import decode_graph_note
+from streamproc.events.position import Source, SourcePosition
+from streamproc.events.record import InputRecord
+from streamproc.graph.milvus import GraphAddress
+from streamproc.graph.rebuild import rebuild
+from streamproc.graph.rows import stored_note
+from streamproc.graph.store import MilvusGraph
+from streamproc.graph.writer import GraphWriter
+from streamproc.streams.admin import create_topics
+from streamproc.streams.dead_letter import read_dead_letter
+from tests.streams.fixed import DIMENSION, Client, FixedEncoder, header, settings_for, source_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+def note(note_id, title="Title", text="a text"):
+    return json.dumps({"note_id": note_id, "title": title, "text": text}).encode()
+
+
+@pytest.fixture
+async def settings(kafka_bootstrap, milvus_server, tmp_path):
+    settings = settings_for(
+        kafka_bootstrap, tmp_path, prefix=f"t{uuid.uuid4().hex[:8]}.", milvus_uri=milvus_uri(milvus_server)
+    )
+    # The input topic takes more than a worker accepts: the broker's limit is raised, the worker's is not.
+    await create_topics(settings.model_copy(update={"max_note_bytes": 11 * 1024 * 1024}))
+    return settings
+
+
+def milvus_uri(server):
+    return server if isinstance(server, str) else server.uri
+
+
+class Process:
+    """One worker; its logs are kept for the report of a failure."""
+
+    def __init__(self, settings: Settings, log, **more):
+        variables = {
+            name if name.isupper() else f"STREAMPROC_{name.upper()}": str(value)
+            for name, value in {**settings.model_dump(include=settings.model_fields_set), **more}.items()
+        }
+        self.log = log
+        with log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.streams.fixed_worker"],
+                env={**os.environ, **variables},
+                stdout=output,
+                stderr=output,
+            )
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    async def terminate(self, seconds=30):
+        self.process.send_signal(signal.SIGTERM)
+        return await asyncio.to_thread(self.process.wait, seconds)
+
+    def running(self):
+        return self.process.poll() is None
+
+
+@pytest.fixture
+def start(settings, tmp_path, request):
+    started = []
+
+    def start(number=0, **more):
+        started.append(Process(settings, tmp_path / f"worker-{number}.log", **more))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.running():
+            process.kill()
+    for log in sorted(tmp_path.glob("worker-*.log")):
+        print(f"--- {log.name}\n{log.read_text()[-3000:]}")  # noqa: T201 - shown by pytest when the test fails
+
+
+async def outcome_of_every(client, positions, seconds=90):
+    names = client.names
+    expected = set(positions)
+    deadline = time.monotonic() + seconds
+    while True:
+        records = await client.read_all(names.notes_tagged, names.notes_dead)
+        missing = expected - {source_of(record) for record in records}
+        if not missing:
+            return records
+        assert time.monotonic() < deadline, f"{len(missing)} of {len(expected)} without an outcome: {sorted(missing)[:5]}"
+        await asyncio.sleep(0.5)
+
+
+async def progress(client, outcomes, seconds=60):
+    """Wait until there are more outcomes than before; say how many."""
+    deadline = time.monotonic() + seconds
+    while True:
+        now = len({source_of(each) for each in await client.read_all(client.names.notes_tagged)})
+        if now > outcomes:
+            return now
+        assert time.monotonic() < deadline, "the work stands still"
+        await asyncio.sleep(0.1)
+
+
+async def open_graph(settings):
+    address = GraphAddress(settings.milvus_uri, topic_prefix=settings.topic_prefix, timeout_seconds=30)
+    for _ in range(10):
+        with contextlib.suppress(DependencyDownError):
+            return await MilvusGraph.open(address, FixedEncoder.weights_hash, DIMENSION)
+        await asyncio.sleep(2)
+    raise AssertionError("Milvus does not answer")
+
+
+async def rows_of(graph):
+    return {row.note.key: row.note async for page in graph.all_notes() for row in page}
+
+
+async def compacted(client):
+    last = {record.key: record.value for record in await client.read_all(client.names.graph_notes)}
+    notes = [stored_note(decode_graph_note(value)) for value in last.values() if value is not None]
+    return {each.key: each for each in notes}
+
+
+async def rows_equal_log(client, graph, seconds=40):
+    deadline = time.monotonic() + seconds
+    while True:
+        rows, log = await rows_of(graph), await compacted(client)
+        if rows == log:
+            return rows
+        assert time.monotonic() < deadline, f"{len(rows)} rows, {len(log)} notes in the log"
+        await asyncio.sleep(0.5)
+
+
+async def test_a_text_of_ten_megabytes_is_a_dead_letter(settings, start):
+    process = start()
+    async with Client(settings) as client:
+        names = client.names
+        value = note("huge", text="a word " * (10 * 1024 * 1024 // 7))
+        positions = [
+            await client.publish(names.notes_new, note("before"), "before"),
+            await client.publish(names.notes_new, value, "huge"),
+            await client.publish(names.notes_new, note("after"), "after"),
+        ]
+        records = await outcome_of_every(client, positions)
+        (dead,) = [record for record in records if record.topic == names.notes_dead]
+        letter = read_dead_letter(dead.key, dead.value, dead.headers)
+        assert letter.truncated
+        assert value.startswith(letter.value)
+        assert len(letter.value) == 256 * 1024
+        assert header(dead, "__streams.errors.exception") == "DecodeError"
+    assert process.running()
+
+
+async def test_two_workers_share_the_work_and_one_takes_over_when_the_other_stops(settings, start):
+    one, two = start(1), start(2)
+    async with Client(settings) as client:
+        first = await client.publish_many(
+            client.names.notes_new, [(note(f"n{i}"), f"n{i}".encode()) for i in range(500)]
+        )
+        await outcome_of_every(client, first)
+        assert await one.terminate() == 0
+        second = await client.publish_many(
+            client.names.notes_new, [(note(f"n{i}", "Again"), f"n{i}".encode()) for i in range(500)]
+        )
+        await outcome_of_every(client, second)
+        graph = await open_graph(settings)
+        rows = await rows_equal_log(client, graph)
+        assert len(rows) == 500
+        assert {row.tags[0].tag_id for row in rows.values()} == {"Again"}
+        await graph.close()
+    assert await two.terminate() == 0
+
+
+async def test_sigterm_commits_so_that_nothing_is_done_twice(settings, start):
+    async with Client(settings) as client:
+        positions = await client.publish_many(
+            client.names.notes_new, [(note(f"n{i}"), f"n{i}".encode()) for i in range(300)]
+        )
+        process = start()
+        await outcome_of_every(client, positions)
+        assert await process.terminate() == 0
+        before = len(await client.read_all(client.names.notes_tagged))
+        assert before == 300
+        process = start()
+        late = await client.publish(client.names.notes_new, note("late"), "late")
+        await outcome_of_every(client, [late])
+        assert len(await client.read_all(client.names.notes_tagged)) == before + 1
+        assert await process.terminate() == 0
+
+
+async def test_killed_at_random_moments_every_note_has_its_outcome_and_the_graph_equals_the_log(settings, start):
+    """Three thousand records, some of them rewriting or deleting a note, two workers, four SIGKILLs in mid-work."""
+    chance = random.Random(time.time_ns())
+    pairs = [(note(f"n{i}", f"T{i % 7}"), f"n{i}".encode()) for i in range(2700)]
+    pairs += [(note(f"n{i}", "Again"), f"n{i}".encode()) for i in range(0, 2700, 18)]
+    pairs += [(None, f"n{i}".encode()) for i in range(1, 2700, 18)]
+    chance.shuffle(pairs)
+    async with Client(settings) as client:
+        positions = await client.publish_many(client.names.notes_new, pairs)
+        slowly = {"batch_size": 16, "FIXED_SECONDS": 0.1}
+        workers = [start(1, **slowly), start(2, **slowly)]
+        outcomes = 0
+        for _ in range(4):
+            outcomes = await progress(client, outcomes)
+            assert outcomes < len(positions), "the work was done before the last kill"
+            await asyncio.sleep(chance.uniform(0, 0.5))
+            victim = chance.randrange(2)
+            workers[victim].kill()
+            workers[victim] = start(victim + 1, **slowly)
+        records = await outcome_of_every(client, positions)
+        for each in records:
+            assert header(each, "ce_id").endswith("/".join(map(str, source_of(each))))
+        # Repeated or replaced under the same key, the last counts: it is that of the key's last record.
+        last_input = {key: position for (_, key), position in zip(pairs, positions, strict=True)}
+        last_output = {each.key: source_of(each) for each in records}
+        assert last_output == last_input
+
+        graph = await open_graph(settings)
+        rows = await rows_equal_log(client, graph)
+        assert len(rows) > 2000
+        assert all(worker.running() for worker in workers)
+        for worker in workers:
+            assert await worker.terminate() == 0
+
+        await rebuild(
+            GraphWriter(graph, FixedEncoder()),
+            tags=nothing(),
+            knowledge=nothing(),
+            notes=log_of(client),
+            progress=lambda _: None,
+        )
+        assert await rows_of(graph) == rows
+        await graph.close()
+
+
+async def nothing():
+    for batch in ():
+        yield batch
+
+
+async def log_of(client):
+    records = [
+        InputRecord(
+            Source(SourcePosition(each.topic, each.partition, each.offset), each.timestamp),
+            each.key,
+            each.value,
+            each.headers,
+        )
+        for each in await client.read_all(client.names.graph_notes)
+    ]
+    for start in range(0, len(records), 256):
+        yield records[start : start + 256]
