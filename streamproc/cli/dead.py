@@ -126,9 +126,13 @@ def replay(
     given = sorted({_position(settings, text) for text in positions or []})
     chosen = run(_choose(settings, given, _wanted(error_class, stage, since)))
     if chosen.sendable and not yes and on_terminal():
-        typer.confirm(f"send {len(chosen.sendable)} records back to their topics?", abort=True, err=True)
+        typer.confirm(
+            f"send {len(chosen.sendable)} of them back to {', '.join(sorted(chosen.topics))}?",
+            abort=True,
+            err=True,
+        )
     sent = run(_send_back(settings, given, chosen)) if chosen.sendable else 0
-    typer.echo(f"sent {sent} records back", err=True)
+    typer.echo(f"dead letters sent back: {sent}", err=True)
     if chosen.refused:
         raise typer.Exit(1)
 

@@ -106,6 +106,7 @@ async def _require_idle(settings: Settings, names: TopicNames) -> None:
     members = (await group_state(settings, [names.graph_notes])).members
     if members:
         raise SettingsError(
-            f"{members} workers of the group {settings.consumer_group!r} are running and write to this graph. Stop "
-            "them, run 'streamproc graph rebuild' again, and start them afterwards."
+            f"The group {settings.consumer_group!r} has {members} running consumers, which write to this graph. Stop the "
+            "workers and try again; Kafka counts a worker that was killed for another "
+            f"{settings.session_timeout_seconds:g} s."
         )

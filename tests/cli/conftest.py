@@ -21,12 +21,25 @@ def runner() -> CliRunner:
     return CliRunner()
 
 
-@pytest.fixture
-def broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedBroker]:
-    """The embedded broker with all topics; commands find it through the environment."""
-    with EmbeddedBroker(partition_counts(Settings())) as embedded:
-        monkeypatch.setenv("STREAMPROC_KAFKA_BOOTSTRAP", embedded.bootstrap)
+@pytest.fixture(scope="session")
+def embedded_broker() -> Iterator[EmbeddedBroker]:
+    """One embedded broker for all tests: starting one takes a second."""
+    with EmbeddedBroker() as embedded:
         yield embedded
+
+
+@pytest.fixture
+def broker(embedded_broker: EmbeddedBroker, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The embedded broker with all topics under a prefix of their own, which it gives.
+
+    Commands find it through the environment.
+    """
+    prefix = f"t{uuid.uuid4().hex[:8]}."
+    monkeypatch.setenv("STREAMPROC_KAFKA_BOOTSTRAP", embedded_broker.bootstrap)
+    monkeypatch.setenv("STREAMPROC_TOPIC_PREFIX", prefix)
+    for name, partitions in partition_counts(Settings()).items():
+        embedded_broker.create_topic(name, partitions)
+    return prefix
 
 
 @pytest.fixture
@@ -40,10 +53,12 @@ def apache_kafka(kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def records() -> Callable[[str], list[InputRecord]]:
-    """Read a whole topic."""
+    """Read a whole topic, named without its prefix."""
 
     async def read(topic: str) -> list[InputRecord]:
-        return [record async for batch in read_to_end(Settings(), [topic]) for record in batch]
+        settings = Settings()
+        name = f"{settings.topic_prefix}{topic}"
+        return [record async for batch in read_to_end(settings, [name]) for record in batch]
 
     return lambda topic: asyncio.run(read(topic))
 

@@ -17,10 +17,10 @@ VALUE = b'{"note_id": "n\xff'
 LIMIT = 1_000_000
 
 
-def died(key: bytes, error: Exception, stage: str, value: bytes | None = VALUE, partition: int = 3):
-    source = Source(SourcePosition("notes.new", partition, 7), 1_700_000_000_000)
+def died(prefix: str, key: bytes, cause: Cause, value: bytes | None = VALUE, partition: int = 3):
+    source = Source(SourcePosition(f"{prefix}notes.new", partition, 7), 1_700_000_000_000)
     record = InputRecord(source, key, value, (("ce_specversion", b"1.0"),))
-    return dead_letter("notes.dead", record, Cause(error, stage, 2), LIMIT)
+    return dead_letter(f"{prefix}notes.dead", record, cause, LIMIT)
 
 
 @pytest.fixture
@@ -28,11 +28,17 @@ def letters(broker):
     """Three dead letters on partition 0: two that can be replayed and one too large to be kept whole."""
 
     async def publish() -> None:
-        async with Publisher(Settings(), ["notes.dead"]) as publisher:
+        async with Publisher(Settings(), [f"{broker}notes.dead"]) as publisher:
             for record in (
-                died(b"n1", DecodeError("not UTF-8"), "decode"),
-                died(b"n2", RepeatedFailureError("failed alone"), "tag", b'{"note_id": "n2"}', partition=5),
-                died(b"n3", DecodeError("too large"), "decode", b"x" * 2_000_000),
+                died(broker, b"n1", Cause(DecodeError("not UTF-8"), "decode", 2)),
+                died(
+                    broker,
+                    b"n2",
+                    Cause(RepeatedFailureError("failed alone"), "tag", 2),
+                    b'{"note_id": "n2"}',
+                    partition=5,
+                ),
+                died(broker, b"n3", Cause(DecodeError("too large"), "decode", 2), b"x" * 2_000_000),
             ):
                 await publisher.send(record, 0)
                 await publisher.flush()
@@ -50,7 +56,7 @@ def test_an_empty_topic_says_so(runner, broker):
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no dead letters\n")
 
 
-def test_the_list_is_json_lines_when_not_on_a_terminal(runner, letters):
+def test_the_list_is_json_lines_when_not_on_a_terminal(runner, broker, letters):
     rows = listed(runner.invoke(app, ["list"]))
     assert [row["position"] for row in rows] == ["0/0", "0/1", "0/2"]
     assert rows[0] == {
@@ -61,7 +67,7 @@ def test_the_list_is_json_lines_when_not_on_a_terminal(runner, letters):
         "attempts": 2,
         "message": "not UTF-8",
         "key": "n1",
-        "source": "notes.new/3/7",
+        "source": f"{broker}notes.new/3/7",
         "bytes": len(VALUE),
         "truncated": False,
     }
@@ -98,8 +104,8 @@ def test_show_tells_why_and_dumps_bytes_that_are_no_text(runner, letters):
     assert "00000000  7b 22 6e 6f 74 65" in shown
 
 
-def test_show_prints_text_as_it_is(runner, letters):
-    assert runner.invoke(app, ["show", "notes.dead/0/1"]).stdout.endswith('\n{"note_id": "n2"}\n')
+def test_show_prints_text_as_it_is(runner, broker, letters):
+    assert runner.invoke(app, ["show", f"{broker}notes.dead/0/1"]).stdout.endswith('\n{"note_id": "n2"}\n')
 
 
 def test_show_raw_gives_the_original_bytes(runner, letters):
@@ -107,10 +113,10 @@ def test_show_raw_gives_the_original_bytes(runner, letters):
 
 
 @pytest.mark.parametrize("position", ["0/99", "77/0"])
-def test_a_position_without_a_letter_is_named(runner, letters, position):
+def test_a_position_without_a_letter_is_named(runner, broker, letters, position):
     error = runner.invoke(app, ["show", position]).exception
     assert isinstance(error, SettingsError)
-    assert f"no dead letter at notes.dead/{position}" in str(error)
+    assert f"no dead letter at {broker}notes.dead/{position}" in str(error)
 
 
 @pytest.mark.parametrize("position", ["", "x", "0", "notes.new/0/1", "0/-1"])
@@ -120,12 +126,15 @@ def test_a_position_that_is_none_is_refused(runner, broker, position):
     assert "partition/offset" in str(error)
 
 
-def test_replay_sends_the_original_back_to_its_partition(runner, letters, records):
+def test_replay_sends_the_original_back_to_its_partition(runner, broker, letters, records):
     result = runner.invoke(app, ["replay", "0/0", "0/1"])
-    assert (result.exit_code, result.stderr) == (0, "sent 2 records back\n")
+    assert (result.exit_code, result.stderr) == (0, "dead letters sent back: 2\n")
     sent = {record.key: record for record in records("notes.new")}
     assert sent[b"n1"].value == VALUE
-    assert sent[b"n1"].headers == (("ce_specversion", b"1.0"), ("replayed-from", b"notes.dead/0/0"))
+    assert sent[b"n1"].headers == (
+        ("ce_specversion", b"1.0"),
+        ("replayed-from", f"{broker}notes.dead/0/0".encode()),
+    )
     assert [sent[key].source.position.partition for key in (b"n1", b"n2")] == [3, 5]
 
 
@@ -133,7 +142,7 @@ def test_replay_of_all_refuses_what_is_not_whole(runner, letters, records):
     result = runner.invoke(app, ["replay", "--all", "--yes"])
     assert result.exit_code == 1
     assert "notes.dead/0/2 is not sent: only its first 262144 bytes were kept" in result.stderr
-    assert "sent 2 records back" in result.stderr
+    assert "dead letters sent back: 2" in result.stderr
     assert {record.key for record in records("notes.new")} == {b"n1", b"n2"}
 
 
@@ -153,5 +162,5 @@ def test_replay_asks_on_a_terminal(runner, letters, records, monkeypatch):
     monkeypatch.setattr("streamproc.cli.dead.on_terminal", lambda: True)
     result = runner.invoke(app, ["replay", "0/0"], input="n\n")
     assert result.exit_code == 1
-    assert "send 1 records back to their topics? [y/N]" in result.stderr
+    assert "send 1 of them back to" in result.stderr
     assert records("notes.new") == []

@@ -1,6 +1,7 @@
 """``streamproc doctor``."""
 
 import asyncio
+import fcntl
 import shutil
 
 import pytest
@@ -9,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streamproc.cli.doctor import doctor
 from streamproc.cli.topics import app as topics
+from streamproc.config import Settings
 from streamproc.errors import SettingsError
 from streamproc.inference.bundle import default_bundle_path
 
@@ -86,13 +88,13 @@ def test_triton_that_is_down_is_said(runner, broker, monkeypatch):
     assert "Triton" in sentence
 
 
-def test_a_lost_graph_is_noticed(runner, broker, jsonl, monkeypatch):
+def test_a_lost_graph_is_noticed(runner, broker):
     async def commit() -> None:
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=broker.bootstrap, group_id="streamproc", enable_auto_commit=False
+            bootstrap_servers=Settings().kafka_bootstrap, group_id="streamproc", enable_auto_commit=False
         )
         await consumer.start()
-        partition = TopicPartition("graph.notes", 0)
+        partition = TopicPartition(f"{broker}graph.notes", 0)
         consumer.assign([partition])
         await consumer.commit({partition: 5})
         await consumer.stop()
@@ -102,8 +104,17 @@ def test_a_lost_graph_is_noticed(runner, broker, jsonl, monkeypatch):
     assert result.exit_code == 1
     verdict, sentence = found(result)["graph"]
     assert verdict == "wrong"
-    assert "the graph holds nothing of graph.notes/0, but offset 4 is committed" in sentence
+    assert f"the graph holds nothing of {broker}graph.notes/0, but offset 4 is committed" in sentence
     assert "streamproc graph rebuild" in sentence
+
+
+def test_a_graph_that_a_worker_has_open_is_left_to_it(runner, broker, tmp_path):
+    (tmp_path / "graph.db").mkdir()
+    with (tmp_path / "graph.db" / "LOCK").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        findings = found(runner.invoke(app))
+    assert findings["milvus"][0] == findings["graph"][0] == "ok"
+    assert "is open in another process" in findings["milvus"][1]
 
 
 def test_wrong_settings_are_one_sentence(runner, monkeypatch):

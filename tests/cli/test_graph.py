@@ -43,7 +43,7 @@ def imported(runner, broker, jsonl):
         assert runner.invoke(load, [what, str(file)]).exit_code == 0
 
 
-def test_the_graph_is_built_from_the_topics_twice_the_same(runner, imported, uri):
+def test_the_graph_is_built_from_the_topics_twice_the_same(runner, broker, imported, uri):
     assert inspected(uri).state is GraphState.ABSENT
     for _ in range(2):
         result = runner.invoke(app, ["rebuild"])
@@ -53,17 +53,20 @@ def test_the_graph_is_built_from_the_topics_twice_the_same(runner, imported, uri
         )
         found = inspected(uri)
         assert (found.counts.notes, found.counts.tags, found.counts.segments) == (2, 2, 1)
-        assert found.applied[("tags.changes", 0)] == 1
-        assert sum(offset + 1 for (topic, _), offset in found.applied.items() if topic == "graph.notes") == 3
+        assert found.applied[(f"{broker}tags.changes", 0)] == 1
+        assert (
+            sum(offset + 1 for (topic, _), offset in found.applied.items() if topic == f"{broker}graph.notes")
+            == 3
+        )
 
 
-def test_missing_topics_leave_the_graph_alone(runner, imported, uri, monkeypatch):
+def test_missing_topics_leave_the_graph_alone(runner, broker, imported, uri, monkeypatch):
     assert runner.invoke(app, ["rebuild"]).exit_code == 0
     monkeypatch.setenv("STREAMPROC_TOPIC_PREFIX", "other.")
     error = runner.invoke(app, ["rebuild"]).exception
     assert isinstance(error, SettingsError)
     assert "has no topic other.graph.notes" in str(error)
-    monkeypatch.delenv("STREAMPROC_TOPIC_PREFIX")
+    monkeypatch.setenv("STREAMPROC_TOPIC_PREFIX", broker)
     assert inspected(uri).counts.notes == 2
 
 
@@ -83,6 +86,6 @@ def test_it_refuses_while_a_worker_of_the_group_runs(runner, apache_kafka, uri):
 
     error = asyncio.run(beside_a_member()).exception
     assert isinstance(error, SettingsError)
-    assert "1 workers of the group 'streamproc' are running" in str(error)
+    assert "The group 'streamproc' has 1 running consumers" in str(error)
     assert inspected(uri).state is GraphState.ABSENT
     assert runner.invoke(app, ["rebuild"]).exit_code == 0

@@ -1,7 +1,10 @@
 """Why Kafka cannot be reached, told apart."""
 
 import asyncio
+import shutil
 import socket
+import ssl
+import subprocess
 
 import pytest
 
@@ -54,6 +57,43 @@ async def test_tls_towards_a_plain_port_is_recognised():
         settings = Settings(kafka_bootstrap=broker.bootstrap, kafka_security_protocol="SSL")
         with pytest.raises(SettingsError, match=r"does not speak TLS|closes it at the first request"):
             await asyncio.wait_for(require_kafka(settings), 20)
+
+
+async def test_a_port_that_never_answers_is_given_up(monkeypatch):
+    monkeypatch.setattr("streamproc.streams.reachability.ANSWER_SECONDS", 0.3)
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(DependencyDownError, match=f"127.0.0.1:{port}: no answer within"):
+        await require_kafka(Settings(kafka_bootstrap=f"127.0.0.1:{port}"))
+    server.close()
+
+
+@pytest.fixture
+def self_signed(tmp_path):
+    """Files of a key and of the certificate for localhost that it signed itself."""
+    if shutil.which("openssl") is None:
+        pytest.skip("a certificate is made with openssl, which is not on the PATH")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *subject]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    return key, certificate
+
+
+async def test_a_certificate_of_an_unknown_authority_is_called_so(self_signed):
+    key, certificate = self_signed
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "localhost", 0, ssl=context)
+    settings = Settings(
+        kafka_bootstrap=f"localhost:{server.sockets[0].getsockname()[1]}", kafka_security_protocol="SSL"
+    )
+    with pytest.raises(SettingsError, match=r"certificate .* is not trusted: self.signed"):
+        await require_kafka(settings)
+    trusting = settings.model_copy(update={"kafka_ssl_cafile": certificate})
+    with pytest.raises(SettingsError, match="closes it at the first request"):  # TLS works; Kafka it is not
+        await require_kafka(trusting)
+    server.close()
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
