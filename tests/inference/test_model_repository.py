@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import onnxruntime
 import pytest
 from google.protobuf import text_format
 from tritonclient.grpc import InferenceServerClient, model_config_pb2
@@ -24,9 +25,11 @@ from streamproc.inference.model_repository import (
     served_models,
     write_repository,
 )
-from streamproc.inference.onnx import load_encoder
+from streamproc.inference.onnx import OnnxEncoder
+from streamproc.inference.tokenization import WindowTokenizer
 from streamproc.inference.triton_float_form import float_form
-from streamproc.inference.triton_windows import buckets
+from streamproc.inference.triton_windows import buckets, pack
+from tests.inference.sentences import SENTENCES
 from tests.servers.triton import REPOSITORY, TritonServer
 
 
@@ -183,7 +186,9 @@ def test_triton_takes_the_gpu_configurations_up_to_the_missing_backend(
         client.close()
 
 
-async def test_the_float_form_agrees_with_the_int8_form(bundle: Bundle, tmp_path: Path) -> None:
+async def test_the_float_form_has_plain_operators_and_the_vectors_of_the_int8_form(
+    bundle: Bundle, encoder: OnnxEncoder
+) -> None:
     onnx = pytest.importorskip(
         "onnx", reason="the float form is made with the package onnx, of the extra `train`"
     )
@@ -191,14 +196,19 @@ async def test_the_float_form_agrees_with_the_int8_form(bundle: Bundle, tmp_path
     graph = onnx.load_from_string(content).graph
     assert not any(node.domain for node in graph.node)
     assert not any(w.data_type in (onnx.TensorProto.INT8, onnx.TensorProto.UINT8) for w in graph.initializer)
-    import onnxruntime
-
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    ids = np.array([[101, 7592, 2088, 2003, 1037, 2733, 102]], dtype=np.int64)
-    (vector,) = session.run(["embedding"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
-    encoder = load_encoder(bundle)
-    int8_file = encoder._session.run(["embedding"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[
-        0
-    ][0]
-    encoder.pool.close()
-    assert vector @ int8_file > 0.97
+    spec = bundle.manifest.encoder
+    tokenizer = WindowTokenizer(
+        bundle.file(spec.tokenizer), window_tokens=spec.window_tokens, max_windows=spec.max_windows
+    )
+    windows = [tokenizer.tokenize(text).windows[0] for text in SENTENCES]
+    alone = [
+        session.run(["embedding"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
+        for ids in windows
+    ]
+    int8 = (await encoder.encode(SENTENCES)).vectors
+    assert np.sum(alone * int8, axis=1).min() > spec.cosine_to_float_min
+    for batch in pack(windows, window_tokens=spec.window_tokens, max_rows=MAX_WINDOW_ROWS):
+        padded = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
+        together = session.run(["embedding"], padded)[0]
+        np.testing.assert_allclose(together, [alone[position] for position in batch.positions], atol=1e-4)

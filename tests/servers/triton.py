@@ -273,5 +273,4 @@ class TritonServer:
             "PATH": f"{self._environment / 'bin'}:{os.environ.get('PATH', '')}",
             "VIRTUAL_ENV": str(self._environment),
             "LD_LIBRARY_PATH": ":".join(libraries),
-            "PYTHONDONTWRITEBYTECODE": "1",  # the model repository is under version control
         }
