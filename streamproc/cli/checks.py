@@ -53,7 +53,7 @@ async def examine(settings: Settings) -> AsyncIterator[Finding]:
         missing = [name for name in check.needs if name in failed]
         if missing:
             finding = Finding(
-                check.name, Verdict.SKIPPED, f"cannot be told before {' and '.join(missing)} works"
+                check.name, Verdict.SKIPPED, f"cannot be told while this is not ok: {', '.join(missing)}"
             )
         else:
             finding = await _looked(check, settings)

@@ -53,7 +53,9 @@ def list_letters(
     since: Since = None,
     limit: Annotated[int, typer.Option(help="Show the newest so many.", min=1)] = 100,
 ) -> None:
-    """List dead letters, oldest first: a table on a terminal, JSON lines otherwise.
+    """List dead letters, oldest first.
+
+    A table on a terminal, JSON lines otherwise.
 
     Example: streamproc dead list --class DecodeError --since 2h
     """
@@ -61,7 +63,7 @@ def list_letters(
 
     settings = load_settings()
     newest, matching = run(_newest(settings, _wanted(error_class, stage, since), limit))
-    if sys.stdout.isatty():
+    if newest and sys.stdout.isatty():
         as_table(newest)
     else:
         for found in newest:
@@ -78,7 +80,9 @@ def show(
     *,
     raw: Annotated[bool, typer.Option("--raw", help="Write the original bytes only, unchanged.")] = False,
 ) -> None:
-    """Show one dead letter: why it died, its headers and its original bytes.
+    """Show one dead letter.
+
+    Why it died, its headers and its original bytes: as text, or as hexadecimal where they are none.
 
     Example: streamproc dead show 0/17
 
@@ -108,9 +112,9 @@ def replay(
     everything: Annotated[bool, typer.Option("--all", help="Send back every dead letter.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Send dead letters back to the topic they came from, once what killed them is put right.
+    """Send dead letters back to their topics.
 
-    Key, bytes and headers are the original ones, with one header more (replayed-from). The dead letters themselves
+    Do so once what killed them is put right. Key, bytes and headers are the original ones, with one header more (replayed-from). The dead letters themselves
     stay where they are. One that was too large to be kept whole is not sent; the exit status is 1 then.
 
     Example: streamproc dead replay 0/17 2/4

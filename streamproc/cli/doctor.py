@@ -15,9 +15,9 @@ __all__ = ["doctor"]
 
 
 def doctor() -> None:
-    """Check the settings, the model bundle, Kafka, its topics, Milvus, the graph and, where it is used, Triton.
+    """Check every dependency and say what is wrong.
 
-    Each line says ok, or what is wrong and what to do about it. Nothing is changed. The exit status is 1 if
+    These are the settings, the model bundle, Kafka, its topics, Milvus, the graph and, where it is used, Triton. Each line says ok, or what is wrong and what to do about it. Nothing is changed. The exit status is 1 if
     anything is wrong.
 
     Example: STREAMPROC_KAFKA_BOOTSTRAP=broker:9092 streamproc doctor

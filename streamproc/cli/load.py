@@ -16,8 +16,8 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="import",
-    help="Load what you have before the first note: tags, labelled history, knowledge. Workers take it up from the "
-    "topics; importing a file again replaces what it brought.",
+    help="Load tags, labelled history and knowledge.\n\nA whole file is checked before anything is sent. Workers take "
+    "it up from the topics; importing a file again replaces what it brought.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -39,7 +39,9 @@ def tags(file: File) -> None:
 
 @app.command()
 def notes(file: File) -> None:
-    """Load labelled history: notes whose tags are known. Notes like them get like tags.
+    """Load labelled history: notes whose tags are known.
+
+    New notes get the tags of notes like them.
 
     A line is {"id": "h1", "title": "…", "text": "…", "tags": ["coffee"]}; a tag goes by its tag_id, or by its
     exact name if it has none of its own. The notes are not tagged and nothing appears on notes.tagged.
@@ -57,7 +59,7 @@ def notes(file: File) -> None:
 
 @app.command()
 def knowledge(file: File) -> None:
-    """Load definitions, rules and passages of the interest handbook.
+    """Load definitions, rules and handbook passages.
 
     A line is {"segment_id": "s1", "kind": "definition", "text": "…", "tag_ids": ["coffee"]}.
 

@@ -19,7 +19,8 @@ from streamproc.events.topics import TopicNames
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Publish a file of JSON lines to an input topic. The whole file is checked before anything is sent.",
+    help="Publish a file to an input topic.\n\nThe file holds a JSON object a line; all of it is checked before anything "
+    "is sent.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -41,7 +42,9 @@ def notes(
         ),
     ] = None,
 ) -> None:
-    """Publish notes to be tagged; without options as fast as Kafka takes them.
+    """Publish notes to be tagged.
+
+    Without options they are sent as fast as Kafka takes them.
 
     A note has id (or note_id), title, text and whatever else the schema of notes.new names. It is keyed by its id;
     publishing the same id again replaces the note.
@@ -72,7 +75,7 @@ def notes(
 
 @app.command()
 def labels(file: File) -> None:
-    """Publish people's judgements: was this tag right for this note?
+    """Publish people's judgements of tagged notes.
 
     A line is {"note_id": "n1", "tag_id": "coffee", "correct": true, "annotator": "ann"}. It takes effect within
     seconds, on the note itself and on what its neighbours vote for.
@@ -86,7 +89,7 @@ def labels(file: File) -> None:
 
 @app.command()
 def tags(file: File) -> None:
-    """Publish tags: new ones, or the whole new state of existing ones.
+    """Publish new tags, or the new state of tags.
 
     A line is {"tag": "coffee", "description": "…", "synonyms": ["espresso"]}; tag_id, kind, status, policy and the
     rest of the schema of tags.changes may be given.
@@ -98,7 +101,7 @@ def tags(file: File) -> None:
 
 @app.command()
 def knowledge(file: File) -> None:
-    """Publish definitions, rules and passages of the interest handbook.
+    """Publish definitions, rules and handbook passages.
 
     A line is {"segment_id": "s1", "kind": "rule", "text": "…", "tag_ids": ["coffee"]}; kind is definition, rule
     or handbook.

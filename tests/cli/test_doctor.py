@@ -48,7 +48,7 @@ def test_a_broker_that_is_down_is_said_once_and_the_rest_is_still_looked_at(runn
     verdict, sentence = findings["kafka"]
     assert verdict == "wrong"
     assert "nothing listens there. Start the broker or correct STREAMPROC_KAFKA_BOOTSTRAP." in sentence
-    assert findings["topics"] == ("skipped", "cannot be told before kafka works")
+    assert findings["topics"] == ("skipped", "cannot be told while this is not ok: kafka")
     assert findings["bundle"][0] == findings["milvus"][0] == "ok"
 
 
@@ -67,7 +67,7 @@ def test_a_broken_bundle_is_named(runner, broker, tmp_path, monkeypatch):
     result = runner.invoke(app)
     assert result.exit_code == 1
     assert "tokenizer.json has SHA-256" in found(result)["bundle"][1]
-    assert found(result)["graph"] == ("skipped", "cannot be told before bundle and milvus works")
+    assert found(result)["graph"] == ("skipped", "cannot be told while this is not ok: bundle, milvus")
 
 
 def test_milvus_that_is_down_is_said(runner, broker, monkeypatch):
