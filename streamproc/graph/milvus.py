@@ -22,6 +22,7 @@ from streamproc.errors import (
     StreamprocError,
     TransientError,
 )
+from streamproc.graph.lite import speed_up
 
 __all__ = ["GraphAddress", "Milvus", "is_open_elsewhere"]
 
@@ -141,6 +142,8 @@ class Milvus:
 
 
 def _connect(address: GraphAddress) -> MilvusClient:
+    if address.is_local:
+        speed_up()
     try:
         return MilvusClient(uri=address.uri, token=address.token, timeout=address.timeout_seconds)
     except (ConnectionConfigException, ValueError) as error:

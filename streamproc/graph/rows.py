@@ -6,7 +6,6 @@ them along; what only the graph agent needs stands in another column that a sear
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
 from sys import intern
 
 import msgspec
@@ -31,7 +30,6 @@ __all__ = [
     "unit",
     "unpack_details",
     "unpack_edges",
-    "voting_edges",
 ]
 
 Float32 = npt.NDArray[np.float32]
@@ -137,9 +135,8 @@ def pack_edges(tags: Iterable[GraphTag]) -> str:
     return _within_column(packed, "tags")
 
 
-@lru_cache(maxsize=65_536)
 def unpack_edges(packed: str) -> tuple[Edge, ...]:
-    """Read what :func:`pack_edges` wrote; neighbours recur, so what was read is kept."""
+    """Read what :func:`pack_edges` wrote; equal tag ids are one object."""
     return tuple(
         Edge(intern(tag_id), weight, _PROVENANCE[letter]) for tag_id, weight, letter in _EDGES.decode(packed)
     )
@@ -180,21 +177,18 @@ def unpack_details(note_id: str, origin: Origin, edges: str, details: str) -> St
     )
 
 
-def voting_edges(edges: tuple[Edge, ...]) -> tuple[Edge, ...]:
-    """One edge a tag: the strongest provenance, then the greatest weight; in order of first mention."""
-    if len(edges) < 2 or len({edge.tag_id for edge in edges}) == len(edges):
-        return edges
-    best: dict[str, Edge] = {}
-    for edge in edges:
-        known = best.get(edge.tag_id)
-        if known is None or _rank(edge) > _rank(known):
-            best[edge.tag_id] = edge
-    return tuple(best.values())
-
-
 def merge_edges(rows: Iterable[tuple[Edge, ...]]) -> tuple[Edge, ...]:
-    """The edges of one note that stands in several rows (streamed and imported)."""
-    return voting_edges(tuple(edge for edges in rows for edge in edges))
+    """The edges of one note from its rows (streamed, imported), one a tag, in order of first mention.
+
+    The strongest provenance speaks for a tag, then the greatest weight.
+    """
+    best: dict[str, Edge] = {}
+    for edges in rows:
+        for edge in edges:
+            known = best.get(edge.tag_id)
+            if known is None or _rank(edge) > _rank(known):
+                best[edge.tag_id] = edge
+    return tuple(best.values())
 
 
 def unit(vectors: Float32) -> Float32:

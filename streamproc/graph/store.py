@@ -7,6 +7,7 @@ is worked out in :mod:`~streamproc.graph.writer`.
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,7 +26,6 @@ from streamproc.graph.rows import (
     pack_edges,
     unpack_details,
     unpack_edges,
-    voting_edges,
 )
 from streamproc.graph.view import Partition
 
@@ -359,24 +359,19 @@ def _in_order(hits: Iterable[tuple[str, float]], limit: int) -> list[tuple[str, 
 
 def _notes_in_order(hits: Any, limit: int) -> tuple[NoteHit, ...]:
     similarities: dict[str, float] = {}
-    rows: dict[str, list[tuple[Edge, ...]]] = {}
+    packed: dict[str, list[str]] = {}
     for key, similarity, hit in zip(hits.ids, hits.distances, hits, strict=True):
         note_id, _ = split_note_key(key)
-        edges = unpack_edges(hit["entity"]["edges"])
-        if note_id in rows:
-            rows[note_id].append(edges)
-        else:
-            rows[note_id] = [edges]
-            similarities[note_id] = similarity
+        similarities.setdefault(note_id, similarity)
+        packed.setdefault(note_id, []).append(hit["entity"]["edges"])
     nearest = sorted((-_rounded(similarity), note_id) for note_id, similarity in similarities.items())
-    return tuple(
-        NoteHit(
-            note_id,
-            -score,
-            voting_edges(rows[note_id][0]) if len(rows[note_id]) == 1 else merge_edges(rows[note_id]),
-        )
-        for score, note_id in nearest[:limit]
-    )
+    return tuple(NoteHit(note_id, -score, _votes(*packed[note_id])) for score, note_id in nearest[:limit])
+
+
+@lru_cache(maxsize=65_536)
+def _votes(*packed: str) -> tuple[Edge, ...]:
+    """The edges of one note from its rows; neighbours recur from note to note, so they are kept."""
+    return merge_edges(unpack_edges(edges) for edges in packed)
 
 
 def _rounded(similarity: float) -> float:

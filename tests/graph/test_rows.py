@@ -23,8 +23,6 @@ from streamproc.graph.rows import (
     pack_edges,
     unit,
     unpack_details,
-    unpack_edges,
-    voting_edges,
 )
 from tests.graph.material import tagged
 
@@ -88,14 +86,9 @@ def test_edges_that_exceed_a_column_are_refused_before_anything_is_written():
 
 def test_the_strongest_provenance_speaks_for_a_tag_and_then_the_greater_weight():
     human, model = Edge("t", 0.2, Provenance.HUMAN), Edge("t", 0.9, Provenance.MODEL)
-    assert voting_edges((model, human)) == (human,)
+    assert merge_edges([(model, human)]) == (human,)
     heavy, light = Edge("u", 0.8, Provenance.MODEL), Edge("u", 0.6, Provenance.MODEL)
     assert merge_edges([(light, human), (heavy,)]) == (heavy, human)
-
-
-def test_read_edges_are_shared():
-    packed = pack_edges([tagged("a"), tagged("b")])
-    assert unpack_edges(packed) is unpack_edges(packed)
 
 
 def test_float16_vectors_become_unit_length_again_and_zero_stays_zero():
