@@ -21,7 +21,6 @@ from typing import Any, Never
 
 import numpy as np
 import numpy.typing as npt
-import structlog
 from prometheus_client import Counter
 from tritonclient.grpc import InferInput  # type: ignore[import-untyped]
 from tritonclient.grpc.aio import InferenceServerClient  # type: ignore[import-untyped]
@@ -45,8 +44,6 @@ from streamproc.observability.metrics import REGISTRY
 
 __all__ = ["REJECTIONS", "TRITON", "TritonConnection"]
 
-log = structlog.get_logger(__name__)
-
 TRITON = "Triton"
 """How errors and the circuit breaker call this dependency."""
 
@@ -58,18 +55,22 @@ REJECTIONS = Counter(
     registry=REGISTRY,
 )
 
+# A replica may be replaced between two requests, unnoticed by either.
+_VERIFIED_SECONDS = 10.0
+
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 1.0
 
-# gRPC waits up to two minutes between attempts to connect; a server that is back must be found soon.
-_RECONNECT_MILLISECONDS = 500
-
 _CHANNEL = (
+    # gRPC waits up to two minutes before it connects anew; a server that is back must be found soon.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", _RECONNECT_MILLISECONDS),
-    ("grpc.max_reconnect_backoff_ms", _RECONNECT_MILLISECONDS),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # despite its name: how long one attempt to connect may take
     # Channels of one process share connections by default, and with them the pause before a new one.
     ("grpc.use_local_subchannel_pool", 1),
+    # A machine that vanishes closes no connection: without pings, requests would go into it for minutes.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
     # The default of 4 MB is met by a thousand rows of a wide model.
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
@@ -87,9 +88,9 @@ _TOO_LATE = "StatusCode.DEADLINE_EXCEEDED"
 class TritonConnection:
     """A channel to one address; belongs to the event loop that first uses it.
 
-    It survives the server: when that is back, so is the connection. Before the first request, and after
-    every failure to reach the server, it makes sure that the pinned versions are served and hold the
-    weights of the bundle, so that vectors of two encoders are never mixed.
+    It survives the server: when that is back, so is the connection. Before the first request, after every
+    failure to reach the server, and every few seconds, it makes sure that the pinned versions are served
+    and hold the weights of the bundle: vectors of two encoders must not be mixed.
 
     Args:
         settings: address, credentials, time-out, concurrency and the pinned version.
@@ -106,7 +107,7 @@ class TritonConnection:
         self._client: Any = None
         self._slots = asyncio.Semaphore(settings.triton_concurrency)
         self._verifying = asyncio.Lock()
-        self._verified = False
+        self._verified_until = 0.0
         self._chance = random.Random()  # noqa: S311 - jitter, not a secret
 
     async def infer(self, model: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Float32:
@@ -128,24 +129,24 @@ class TritonConnection:
         """
         async with self._slots:
             deadline = time.monotonic() + self._settings.triton_timeout_seconds
-            attempt = 0
+            refusals = 0
             while True:
+                await self._ensure_verified()
                 try:
-                    await self._ensure_verified()
                     return await self._attempt(model, inputs, deadline - time.monotonic())
                 except InferenceServerException as error:
                     if error.status() not in _UNAVAILABLE:
                         self._fail(error, model)
-                    # Full queue, missing version or no server? The check before the next attempt tells.
-                    self._verified = False
                     refusal = error.message()
+                # No server, no such version, or a full queue? Only the last of them passes this.
+                self._verified_until = 0.0
                 await self._ensure_verified()
                 REJECTIONS.labels(model).inc()
-                attempt += 1
-                pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**attempt)
+                refusals += 1
+                pause = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2**refusals)
                 pause *= self._chance.uniform(0.5, 1.0)
                 if time.monotonic() + pause >= deadline:
-                    raise DependencyDownError(TRITON, f"{model} refused {attempt} attempts: {refusal}")
+                    raise DependencyDownError(TRITON, f"{model} refused {refusals} attempts: {refusal}")
                 await asyncio.sleep(pause)
 
     async def check(self) -> None:
@@ -155,7 +156,7 @@ class TritonConnection:
             TransientError: one does not.
             SettingsError: the server refuses the token.
         """
-        self._verified = False
+        self._verified_until = 0.0
         await self._ensure_verified()
         await asyncio.gather(*(self._probe(model) for model in self._models.values()))
 
@@ -167,8 +168,10 @@ class TritonConnection:
 
     async def _probe(self, model: ServedModel) -> None:
         """A request of one row: a model that is too slow for it is as good as down."""
+        # The shortest bucket: TensorRT would build an engine for a shape of its own.
+        length = model.sequence_buckets[0] if model.sequence_buckets else 0
         inputs = {
-            name: np.ones((1, max(width, 1)), dtype=np.int64 if data_type == "TYPE_INT64" else np.float32)
+            name: np.ones((1, max(width, length)), np.int64 if data_type == "TYPE_INT64" else np.float32)
             for name, (data_type, width) in model.inputs.items()
         }
         try:
@@ -207,12 +210,12 @@ class TritonConnection:
         return answer
 
     async def _ensure_verified(self) -> None:
-        if self._verified:
+        if time.monotonic() < self._verified_until:
             return
         async with self._verifying:
-            if not self._verified:
+            if time.monotonic() >= self._verified_until:
                 await asyncio.gather(*(self._verify(model) for model in self._models.values()))
-                self._verified = True
+                self._verified_until = time.monotonic() + _VERIFIED_SECONDS
 
     async def _verify(self, model: ServedModel) -> None:
         client = self._connected()

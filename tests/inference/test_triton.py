@@ -190,24 +190,27 @@ async def test_a_version_is_loaded_while_another_serves(bundle: Bundle, tmp_path
             InferenceServerClient(server.url) as control,
         ):
             before = await first.encode(SENTENCES)
-            stop = asyncio.Event()
+            during: list[np.ndarray] = []
 
-            async def traffic() -> list[np.ndarray]:
-                vectors = []
-                while not stop.is_set():
-                    vectors.append((await first.encode(SENTENCES)).vectors)
-                return vectors
+            async def traffic() -> None:
+                while True:
+                    during.append((await first.encode(SENTENCES)).vectors)
+
+            async def more(count: int) -> None:
+                wanted = len(during) + count
+                while len(during) < wanted and not flowing.done():
+                    await asyncio.sleep(0.01)
 
             flowing = asyncio.create_task(traffic())
-            await asyncio.sleep(0.2)
+            await more(3)
             write_repository(bundle, tmp_path, Profile.CPU, version=2)
             await control.load_model("encoder")
             await second.connection.check()
             after = await second.encode(SENTENCES)
-            await asyncio.sleep(0.2)
-            stop.set()
-            during = await flowing
-    assert len(during) > 5
+            await more(3)
+            flowing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await flowing  # any other failure would come out here
     for vectors in [*during, after.vectors]:
         np.testing.assert_array_equal(vectors, before.vectors)
 
