@@ -1,6 +1,7 @@
 """``python -m tests.streams.fixed_worker``: the worker's process with models that return fixed arrays.
 
-``FIXED_SECONDS`` makes each batch take that long, so that there is a middle of the work to be killed in.
+``FIXED_SECONDS`` makes each batch take that long, so that there is a middle of the work to be killed in;
+``FIXED_CRASH`` makes the first batch end the worker.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ import os
 import sys
 
 from streamproc.config import load_settings
+from streamproc.errors import BundleError
 from streamproc.observability.logging import configure_logging
 from streamproc.streams.worker import run_worker
 from tests.streams.fixed import FixedPipeline, fixed_parts
@@ -15,6 +17,8 @@ from tests.streams.fixed import FixedPipeline, fixed_parts
 
 class SlowPipeline(FixedPipeline):
     async def tag(self, notes):
+        if "FIXED_CRASH" in os.environ:
+            raise BundleError("the bundle is broken")
         await asyncio.sleep(float(os.environ.get("FIXED_SECONDS", "0")))
         return await super().tag(notes)
 

@@ -265,3 +265,51 @@ async def log_of(client):
     ]
     for start in range(0, len(records), 256):
         yield records[start : start + 256]
+
+
+async def test_a_broker_that_restarts_in_mid_work_costs_no_note_and_no_worker(settings, start, kafka_server):
+    pairs = [(note(f"n{i}"), f"n{i}".encode()) for i in range(1500)]
+    async with Client(settings) as client:
+        positions = await client.publish_many(client.names.notes_new, pairs)
+        process = start(1, batch_size=16, FIXED_SECONDS=0.03)
+        await progress(client, 0)
+        await asyncio.to_thread(kafka_server.restart)
+        records = await outcome_of_every(client, positions)
+        assert {record.topic for record in records} == {client.names.notes_tagged}
+        assert process.running()
+        assert await process.terminate() == 0
+
+
+async def test_a_process_that_stood_still_for_a_session_gives_its_work_up_and_goes_on(settings, start):
+    """SIGSTOP, as a suspended machine; the other worker takes over meanwhile, and both are well afterwards."""
+    pairs = [(note(f"n{i}"), f"n{i}".encode()) for i in range(1200)]
+    async with Client(settings) as client:
+        slowly = {"batch_size": 16, "FIXED_SECONDS": 0.1}
+        frozen, other = start(1, **slowly), start(2, **slowly)
+        positions = await client.publish_many(client.names.notes_new, pairs)
+        await progress(client, 0)
+        frozen.process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(9)
+        frozen.process.send_signal(signal.SIGCONT)
+        positions += await client.publish_many(
+            client.names.notes_new, [(note(f"n{i}", "Again"), f"n{i}".encode()) for i in range(300)]
+        )
+        records = await outcome_of_every(client, positions)
+        last_output = {each.key: json.loads(each.value)["tags"][0]["tag_id"] for each in records}
+        assert all(last_output[f"n{i}".encode()] == "Again" for i in range(300))
+        assert frozen.running()
+        assert other.running()
+        graph = await open_graph(settings)
+        await rows_equal_log(client, graph)
+        await graph.close()
+        assert await frozen.terminate() == 0
+        assert await other.terminate() == 0
+    assert b"stood still" in frozen.log.read_bytes()
+
+
+async def test_a_crash_ends_the_process_with_a_failure_status(settings, start):
+    process = start(1, FIXED_CRASH=1)
+    async with Client(settings) as client:
+        await client.publish(client.names.notes_new, note("n1"), "n1")
+        assert await asyncio.to_thread(process.process.wait, 60) == 1
+        assert await client.read_all(client.names.notes_tagged, client.names.notes_dead) == []
