@@ -23,6 +23,7 @@ from streamproc.streams.delivery import Delivery
 from streamproc.streams.failure import FailurePolicy
 from streamproc.streams.gate import Gate
 from streamproc.streams.graphing import GraphingWork
+from streamproc.streams.intake import Intake
 from streamproc.streams.kafka_dependency import KafkaDependency
 from streamproc.streams.lane import Lane, LaneSize, Work
 from streamproc.streams.ledger import OffsetLedger, Partition
@@ -45,6 +46,9 @@ COMMIT_SECONDS = 1.0
 
 VIEW_RETRY_SECONDS = 2.0
 """How soon a graph that lacks committed records is looked at again: someone may have rebuilt it."""
+
+PROBE_SECONDS = 10.0
+"""How often dependencies are asked whether they are there."""
 
 HANDOVER = "rebalancing"
 STOPPING = "stopping"
@@ -83,12 +87,14 @@ class Runtime:
         )
         self._tagging_gate = Gate(TAILS, VIEW)
         self._graph_gate = Gate(VIEW)
+        self._topics: dict[Gate, list[str]] = {self._tagging_gate: [], self._graph_gate: []}
         self._view_problem = "the graph is not compared with the consumer group's commits yet"
         self._check_view = asyncio.Event()
         self._joined = False
         self._stopping = False
         self.app = create_app(settings, web=web, loop=loop)
         self._commits = Commits(self.app, self._ledger)
+        self._intake = Intake(self.app)
         names = self._outputs.names
         self._tails = Tails(settings, parts.knowledge, self._clock)
         self._lanes = (
@@ -119,7 +125,7 @@ class Runtime:
         self.app.on_partitions_revoked.connect(self._on_revoked)
         self.app.on_partitions_assigned.connect(self._on_assigned)
         self.app.on_before_shutdown.connect(self._on_shutdown)
-        self.app.background += [self._tails.run, self._pulse, self._watch_view]
+        self.app.background += [self._tails.run, self._pulse, self._watch_view, self._watch_dependencies]
         self.app.at_shutdown = parts.close
         if web:
             add_routes(self.app, self.health)
@@ -147,6 +153,7 @@ class Runtime:
         )
 
     def _lane(self, work: Work, gate: Gate, topics: Sequence[str], *, overlap: bool) -> Lane:
+        self._topics[gate] += topics
         size = LaneSize(self._settings.batch_size, self._settings.linger_seconds)
         if not overlap:
             size = LaneSize(size.batch_size, size.linger_seconds, batches_under_way=1)
@@ -226,6 +233,13 @@ class Runtime:
     def _refresh(self) -> None:
         if not self._tails.behind:
             self._tagging_gate.lift(TAILS)
+        idle = [
+            topic
+            for gate, topics in self._topics.items()
+            if not gate.is_open or self._dependencies.down()
+            for topic in topics
+        ]
+        self._intake.hold(idle)
         metrics.OLDEST_UNACKED_SECONDS.set(self._ledger.oldest_age_seconds())
         metrics.IN_FLIGHT.set(self._ledger.in_flight)
         metrics.READY.set(self.health().ready)
@@ -239,6 +253,14 @@ class Runtime:
         # Where the group did not notice, this brings an assignment all the same, and reading from the commits.
         thread = consumer_thread(self.app)
         await thread.call_thread(_request_rejoin, thread)
+
+    async def _watch_dependencies(self) -> None:
+        """Notice an outage also while there is no work that would meet it."""
+        while not self._stopping:
+            await self._clock.sleep(PROBE_SECONDS)
+            down = await self._dependencies.find_down()
+            if down is not None:
+                await self._dependencies.wait_until_up(down)
 
     async def _watch_view(self) -> None:
         """Compare the graph with the group's commits after every assignment, until it holds what they say."""

@@ -25,6 +25,7 @@ from streamproc.graph.store import MilvusGraph
 from streamproc.graph.writer import GraphWriter
 from streamproc.streams.admin import create_topics
 from streamproc.streams.dead_letter import read_dead_letter
+from tests.servers.milvus import MilvusLiteServer
 from tests.streams.fixed import DIMENSION, Client, FixedEncoder, header, settings_for, source_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -278,6 +279,26 @@ async def test_a_broker_that_restarts_in_mid_work_costs_no_note_and_no_worker(se
         assert {record.topic for record in records} == {client.names.notes_tagged}
         assert process.running()
         assert await process.terminate() == 0
+
+
+async def test_milvus_killed_and_started_again_costs_no_note_and_no_worker(settings, start, tmp_path):
+    pairs = [(note(f"n{i}"), f"n{i}".encode()) for i in range(600)]
+    with MilvusLiteServer(tmp_path / "own.db") as milvus:
+        own = settings.model_copy(update={"milvus_uri": milvus.uri})
+        async with Client(own) as client:
+            process = start(1, milvus_uri=milvus.uri, batch_size=16, FIXED_SECONDS=0.1)
+            positions = await client.publish_many(client.names.notes_new, pairs)
+            await progress(client, 0)
+            await asyncio.to_thread(milvus.kill)
+            await asyncio.sleep(5)
+            await asyncio.to_thread(milvus.start)
+            records = await outcome_of_every(client, positions)
+            assert {record.topic for record in records} == {client.names.notes_tagged}
+            graph = await open_graph(own)
+            assert len(await rows_equal_log(client, graph)) == 600
+            await graph.close()
+            assert process.running()
+            assert await process.terminate() == 0
 
 
 async def test_a_process_that_stood_still_for_a_session_gives_its_work_up_and_goes_on(settings, start):
