@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from streamproc.errors import DependencyDownError, GraphMismatchError, SettingsError
+from streamproc.errors import DeadlineError, DependencyDownError, GraphMismatchError, SettingsError
 from streamproc.events.graph import Origin, Provenance
 from streamproc.graph.hits import Edge, Graph
 from streamproc.graph.milvus import GraphAddress
@@ -281,6 +281,17 @@ async def test_a_server_that_goes_away_is_a_dependency_down_and_comes_back_with_
     finally:
         await graph.close()
         server.stop()
+
+
+async def test_a_server_that_does_not_answer_in_time_is_a_deadline_missed(milvus_server, unique_prefix):
+    address = GraphAddress(milvus_server.uri, timeout_seconds=2.0, topic_prefix=unique_prefix)
+    graph = await MilvusGraph.open(address, ENCODER_HASH, DIMENSION)
+    await graph.write_notes([row("n")])
+    with milvus_server.frozen(), pytest.raises(DeadlineError, match="did not answer within 2 s"):
+        await graph.search(vector_of("n")[None], tags=0, notes=1, segments=0)
+    (hits,) = await graph.search(vector_of("n")[None], tags=0, notes=1, segments=0)
+    assert hits.notes[0].note_id == "n"
+    await graph.close()
 
 
 async def test_no_server_at_all_is_a_dependency_down():
