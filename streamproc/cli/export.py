@@ -50,9 +50,10 @@ def triton(
 
     Example: streamproc export triton --profile gpu -o /srv/models
     """
-    from streamproc.inference.bundle import Bundle, default_bundle_path  # noqa: PLC0415 - a quick --help
+    from streamproc.inference.backend import load_bundle  # noqa: PLC0415 - a quick --help
+    from streamproc.inference.bundle import Bundle  # noqa: PLC0415
     from streamproc.inference.model_repository import Profile, write_repository  # noqa: PLC0415
 
-    loaded = Bundle.load(bundle or load_settings().bundle or default_bundle_path())
+    loaded = load_bundle(load_settings()) if bundle is None else Bundle.load(bundle)
     for file in write_repository(loaded, output or _DIRECTORIES[profile], Profile(profile), model_version):
         typer.echo(file)
