@@ -99,7 +99,8 @@ def _make_environment(environment: Path) -> None:
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise TritonUnavailableError(f"Triton could not be installed: {done.stderr.strip()[-500:]}")
+            reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+            raise TritonUnavailableError(f"Triton could not be installed: {reason}")
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     triton = _triton_home(environment)
     stub = triton / "python_backend_stubs" / version / "triton_python_backend_stub"
