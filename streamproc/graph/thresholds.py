@@ -34,7 +34,7 @@ class Thresholds:
             the paths follow one another.
     """
 
-    candidates: int = 20
+    candidates: int = 32
     delta_content_tag: float = 0.0
     delta_content_content: float = 0.0
     max_content_tag: int = 40
@@ -68,6 +68,7 @@ class Thresholds:
 
 
 PAPER = Thresholds(
+    candidates=20,
     delta_content_tag=0.5,
     delta_content_content=0.8,
     max_content_tag=15,
@@ -79,7 +80,18 @@ PAPER = Thresholds(
 
 FITTED = Thresholds(
     fusion=MappingProxyType(
-        {"vote_sharp": 6.0, "cosine": 4.0, "exact_title": 1.0, "exact_text": 1.0, "name_share": 1.0}
+        {
+            "cosine": 1.0,
+            "best_neighbour": 4.1,
+            "vote_10": 0.5,
+            "vote_30": 0.6,
+            "vote_soft": 4.5,
+            "vote_sharp": 2.7,
+            "exact_title": 1.3,
+            "exact_text": 1.2,
+            "bm25": 0.3,
+            "name_rarity": 1.0,
+        }
     )
 )
-"""For a bundle whose recall was never fitted."""
+"""For a bundle whose recall was never fitted: fitted to all-MiniLM-L6-v2 and rounded."""

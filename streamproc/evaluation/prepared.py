@@ -1,0 +1,122 @@
+"""A dataset made ready: its repository, its history as an exact graph, the vectors of its notes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from streamproc.evaluation.dataset import Dataset, LabelledNote, Split
+from streamproc.evaluation.vectors import VectorCache
+from streamproc.events.graph import Provenance
+from streamproc.graph.hits import Edge, Hits
+from streamproc.graph.memory import MemoryGraph
+from streamproc.graph.recall import Judged, Recalled, TagView, recall
+from streamproc.inference.text import note_text, tag_text
+from streamproc.graph.thresholds import Thresholds
+from streamproc.inference.protocols import Float32
+from streamproc.knowledge.lexical import LexicalIndex
+from streamproc.knowledge.repository import Repository, RepositorySnapshot
+
+__all__ = ["NO_JUDGEMENTS", "Prepared", "history_graph", "import_edges", "prepare", "recall_all"]
+
+
+class _DatasetTags:
+    """The repository of a dataset, which comes without passages of knowledge."""
+
+    def __init__(self, snapshot: RepositorySnapshot) -> None:
+        self.resolve = snapshot.resolve
+        self.lexical: LexicalIndex = snapshot.lexical
+
+    def segment_tags(self, _segment_id: str) -> Sequence[str]:
+        return ()
+
+
+class _NoJudgements:
+    def of(self, _note_id: str) -> Mapping[str, bool]:
+        return _NOTHING
+
+
+_NOTHING: Mapping[str, bool] = MappingProxyType({})
+
+NO_JUDGEMENTS: Judged = _NoJudgements()
+"""Nobody has spoken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A dataset with everything that recall needs.
+
+    Attributes:
+        dataset: its notes and tags.
+        repository: the tags, as recall sees them.
+        tag_vectors: float32[tags, dimension].
+        vectors: of each file's notes, float32[notes, dimension].
+        graph: tags and, as history, train.
+    """
+
+    dataset: Dataset
+    repository: TagView
+    tag_vectors: Float32
+    vectors: Mapping[Split, Float32]
+    graph: MemoryGraph
+
+
+def prepare(dataset: Dataset, cache: VectorCache) -> Prepared:
+    """Encode a dataset (or read its vectors from the cache) and lay train out as history."""
+    tag_vectors = cache.vectors([tag_text(tag) for tag in dataset.tags])
+    vectors = {
+        split: cache.vectors([note_text(each.note) for each in dataset.split(split)]) for split in Split
+    }
+    return Prepared(
+        dataset,
+        _DatasetTags(Repository.of(dataset.tags).snapshot()),
+        tag_vectors,
+        vectors,
+        history_graph(dataset, tag_vectors, dataset.train, vectors[Split.TRAIN]),
+    )
+
+
+def import_edges(note: LabelledNote) -> tuple[Edge, ...]:
+    """The edges of a labelled note of the history."""
+    return tuple(Edge(tag_id, 1.0, Provenance.IMPORT) for tag_id in sorted(note.gold))
+
+
+def history_graph(
+    dataset: Dataset, tag_vectors: Float32, history: Sequence[LabelledNote], vectors: Float32
+) -> MemoryGraph:
+    """A graph of the dataset's tags and these labelled notes.
+
+    Args:
+        dataset: whose tags.
+        tag_vectors: float32[tags, dimension].
+        history: notes with their labels.
+        vectors: float32[history, dimension].
+    """
+    return MemoryGraph(
+        tag_ids=[tag.tag_id for tag in dataset.tags],
+        tag_vectors=tag_vectors,
+        note_ids=[each.note.note_id for each in history],
+        note_vectors=vectors,
+        edges=[import_edges(each) for each in history],
+    )
+
+
+def recall_all(
+    notes: Sequence[LabelledNote],
+    hits: Sequence[Hits],
+    repository: TagView,
+    thresholds: Thresholds,
+    judgements: Judged = NO_JUDGEMENTS,
+) -> list[Recalled]:
+    """Recall for each note; ``hits`` in the order of the notes."""
+    return [
+        recall(each.note, found, repository, judgements, thresholds)
+        for each, found in zip(notes, hits, strict=True)
+    ]
+
+
+def stack(recalled: Sequence[Recalled]) -> tuple[Float32, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+    """All candidates' evidence as float32[rows, features], and the note of each row, int64[rows]."""
+    notes = np.repeat(np.arange(len(recalled)), [len(each.tags) for each in recalled])
+    return np.concatenate([each.evidence for each in recalled]), notes

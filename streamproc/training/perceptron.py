@@ -1,0 +1,129 @@
+"""Small networks over evidence, trained with torch: standardise, two hidden layers, one or two logits."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from streamproc.inference.protocols import Float32
+from streamproc.training.rows import Rows
+
+__all__ = ["CLIP", "Network", "fit_calibrator", "fit_tagger", "logits"]
+
+_HIDDEN = (64, 32)
+_BATCH_NOTES = 256
+_LEARNING_RATE = 3e-3
+_WEIGHT_DECAY = 1e-3
+
+CLIP = 8.0
+"""Beyond eight deviations an input says no more than at eight."""
+
+# How much the order within a note counts beside the probability of each candidate.
+_LISTWISE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A trained network as arrays: y = W₃ relu(W₂ relu(W₁ z + b₁) + b₂) + b₃, z = clip((x − mean) · scale, ±8).
+
+    Attributes:
+        mean: float32[inputs].
+        scale: float32[inputs]; 0 for an input that never varied in training: it says nothing.
+        layers: weights float32[outputs, inputs] and biases float32[outputs] of each layer.
+    """
+
+    mean: Float32
+    scale: Float32
+    layers: tuple[tuple[Float32, Float32], ...]
+
+
+def logits(network: Network, inputs: Float32) -> Float32:
+    """The network's output, float32[rows, outputs]."""
+    hidden = np.clip((inputs - network.mean) * network.scale, -CLIP, CLIP)
+    for number, (weights, biases) in enumerate(network.layers):
+        hidden = hidden @ weights.T + biases
+        if number < len(network.layers) - 1:
+            hidden = np.maximum(hidden, 0)
+    return hidden.astype(np.float32)
+
+
+def fit_tagger(rows: Rows, *, epochs: int = 30, seed: int = 0) -> Network:
+    """A network that gives each candidate one logit.
+
+    Trained on the probability of each candidate (binary cross-entropy) and on the order within a note
+    (cross-entropy of the softmax over its candidates). Service sees candidates one by one all the same.
+    """
+    return _fit(rows, rows.evidence, outputs=1, listwise=_LISTWISE, epochs=epochs, seed=seed)
+
+
+def fit_calibrator(rows: Rows, tagger_logits: Float32, *, epochs: int = 20, seed: int = 0) -> Network:
+    """A network that gives each candidate two logits, Yes and No (LLM4Tag, eq. 10).
+
+    Args:
+        rows: of notes that the tagger was not trained on.
+        tagger_logits: float32[rows].
+        epochs: passes over the rows.
+        seed: of the initial weights and of the order.
+    """
+    inputs = np.concatenate([rows.evidence, tagger_logits[:, None]], axis=1)
+    return _fit(rows, inputs, outputs=2, listwise=0.0, epochs=epochs, seed=seed)
+
+
+def _fit(rows: Rows, inputs: Float32, *, outputs: int, listwise: float, epochs: int, seed: int) -> Network:
+    torch.set_num_threads(1)  # batches are small: more threads wait for each other
+    torch.manual_seed(seed)
+    random = np.random.default_rng(seed)
+    mean, deviation = inputs.mean(axis=0), inputs.std(axis=0)
+    scale = np.where(deviation > 1e-4, 1 / np.maximum(deviation, 1e-4), 0).astype(np.float32)
+    z = torch.from_numpy(np.clip((inputs - mean) * scale, -CLIP, CLIP).astype(np.float32))
+    right = torch.from_numpy(rows.right)
+    model = nn.Sequential(
+        nn.Linear(inputs.shape[1], _HIDDEN[0]),
+        nn.ReLU(),
+        nn.Linear(_HIDDEN[0], _HIDDEN[1]),
+        nn.ReLU(),
+        nn.Linear(_HIDDEN[1], outputs),
+    )
+    starts = np.flatnonzero(np.diff(rows.note, prepend=-1))
+    ends = np.append(starts[1:], len(rows.note))
+    optimiser = torch.optim.AdamW(model.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+    batches = -(-len(starts) // _BATCH_NOTES)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _LEARNING_RATE, total_steps=epochs * batches)
+    for _ in range(epochs):
+        order = random.permutation(len(starts))
+        for first in range(0, len(order), _BATCH_NOTES):
+            notes = order[first : first + _BATCH_NOTES]
+            lengths = ends[notes] - starts[notes]
+            places = torch.from_numpy(_ranges(starts[notes], lengths))
+            y = model(z[places])
+            logit = y[:, 0] - y[:, 1] if outputs == 2 else y[:, 0]
+            loss = nn.functional.binary_cross_entropy_with_logits(logit, right[places])
+            if listwise:
+                note = torch.from_numpy(np.repeat(np.arange(len(notes)), lengths))
+                loss = loss + listwise * _listwise_loss(logit, right[places], note, len(notes))
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    linear = [module for module in model if isinstance(module, nn.Linear)]
+    return Network(
+        mean.astype(np.float32),
+        scale,
+        tuple((each.weight.detach().numpy().copy(), each.bias.detach().numpy().copy()) for each in linear),
+    )
+
+
+def _ranges(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """All integers of the ranges, one range after the other."""
+    offsets = np.repeat(starts - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
+    return offsets + np.arange(int(lengths.sum()))
+
+
+def _listwise_loss(logit: torch.Tensor, right: torch.Tensor, note: torch.Tensor, notes: int) -> torch.Tensor:
+    """Mean over right candidates of −log softmax within their note, scaled to a candidate."""
+    highest = torch.full((notes,), -1e9).scatter_reduce(0, note, logit.detach(), "amax")
+    total = torch.zeros(notes).index_add(0, note, torch.exp(logit - highest[note]))
+    log_share = logit - highest[note] - torch.log(total[note])
+    return -(right * log_share).sum() / len(logit)

@@ -1,0 +1,191 @@
+"""Training rows from labelled history: each note recalled as if it were new, its labels as the truth.
+
+History notes never recall themselves, so a row looks as it will in service. Rows are made under several
+conditions (a full history, a thin one, one partly labelled by models, one that people have judged, new
+tags), so that the models carry over to graphs that look different.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from streamproc.evaluation.dataset import LabelledNote, Split
+from streamproc.evaluation.prepared import NO_JUDGEMENTS, Prepared, history_graph, import_edges, recall_all
+from streamproc.events.graph import Provenance
+from streamproc.graph.evidence import COLUMN, FEATURES
+from streamproc.graph.hits import Edge
+from streamproc.graph.memory import MemoryGraph
+from streamproc.graph.recall import Judged
+from streamproc.graph.thresholds import Thresholds
+from streamproc.inference.protocols import Float32
+
+__all__ = ["Rows", "history_rows", "join", "rows_of", "varied_rows", "without_votes"]
+
+Random = np.random.Generator
+
+_VOTES = [
+    column
+    for name, column in COLUMN.items()
+    if name in {"best_neighbour", "mean_neighbour"} or name.startswith("vote_")
+]
+
+# Conditions beside the full history, and how many notes are drawn for each, as a share of its notes.
+_VARIED_SHARE = 0.25
+
+_THIN_SHARES = (0.03, 0.2)  # of the history that is left
+_MODEL_SHARE = 0.4  # of notes that only a model has labelled
+_MODEL_WRONG = 0.15  # of a model's confident tags; about what the first tagger gets wrong above .8
+_JUDGED_SHARE = 0.15  # of notes on which people have spoken
+_NEW_TAG_SHARE = 0.08  # of rows whose tag nobody has used yet
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Candidates with their evidence and truth.
+
+    Attributes:
+        evidence: float32[rows, features].
+        right: float32[rows], 1 where the tag is right.
+        note: int64[rows], the note that each row belongs to; a note's rows stand together.
+    """
+
+    evidence: Float32
+    right: Float32
+    note: npt.NDArray[np.int64]
+
+
+def join(parts: Sequence[Rows]) -> Rows:
+    """All rows, the notes of different parts kept apart."""
+    starts = np.cumsum([0, *(int(part.note.max(initial=-1)) + 1 for part in parts)])
+    return Rows(
+        np.concatenate([part.evidence for part in parts]),
+        np.concatenate([part.right for part in parts]),
+        np.concatenate([part.note + start for part, start in zip(parts, starts, strict=False)]),
+    )
+
+
+def rows_of(
+    prepared: Prepared,
+    notes: Sequence[LabelledNote],
+    vectors: Float32,
+    thresholds: Thresholds,
+    *,
+    graph: MemoryGraph | None = None,
+    judgements: Judged = NO_JUDGEMENTS,
+) -> Rows:
+    """Recall each note and label its candidates.
+
+    Args:
+        prepared: the dataset.
+        notes: to be recalled; those of the history do not recall themselves.
+        vectors: float32[notes, dimension].
+        thresholds: of recall.
+        graph: None: that of the dataset, with the whole of train as history.
+        judgements: of people, on notes of the history.
+    """
+    hits = (graph or prepared.graph).nearest(
+        vectors, tags=thresholds.nearest_tags, notes=thresholds.nearest_notes
+    )
+    recalled = recall_all(notes, hits, prepared.repository, thresholds, judgements)
+    right = [
+        tag.tag_id in each.gold for each, found in zip(notes, recalled, strict=True) for tag in found.tags
+    ]
+    empty = np.zeros((0, len(FEATURES)), dtype=np.float32)
+    return Rows(
+        np.concatenate([empty, *(found.evidence for found in recalled)]),
+        np.array(right, dtype=np.float32),
+        np.repeat(np.arange(len(notes)), [len(found.tags) for found in recalled]),
+    )
+
+
+def history_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most: int) -> Rows:
+    """Rows of up to ``most`` labelled notes of train, drawn at random, under its full history."""
+    notes, vectors = _draw(prepared, random, most)
+    return rows_of(prepared, notes, vectors, thresholds)
+
+
+def varied_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most: int) -> Rows:
+    """Rows under thinner, written-back and judged histories, beside the full one."""
+    few = max(int(most * _VARIED_SHARE), 1)
+    parts = [history_rows(prepared, thresholds, random, most)]
+    for share in _THIN_SHARES:
+        notes, vectors = _draw(prepared, random, few)
+        parts.append(rows_of(prepared, notes, vectors, thresholds, graph=_thinned(prepared, share, random)))
+    notes, vectors = _draw(prepared, random, few)
+    parts.append(rows_of(prepared, notes, vectors, thresholds, graph=_written_back(prepared, random)))
+    notes, vectors = _draw(prepared, random, few)
+    parts.append(rows_of(prepared, notes, vectors, thresholds, judgements=_Judges(prepared, random)))
+    return join(parts)
+
+
+def without_votes(rows: Rows, random: Random, share: float = _NEW_TAG_SHARE) -> Rows:
+    """Some rows as if nobody had used their tag yet: no neighbour has it."""
+    evidence = rows.evidence.copy()
+    new = np.flatnonzero(random.random(len(evidence)) < share)
+    evidence[np.ix_(new, _VOTES)] = 0
+    return Rows(evidence, rows.right, rows.note)
+
+
+def _draw(prepared: Prepared, random: Random, most: int) -> tuple[list[LabelledNote], Float32]:
+    train = prepared.dataset.train
+    labelled = np.array([place for place, each in enumerate(train) if each.gold], dtype=np.int64)
+    places = random.permutation(labelled)[:most]
+    return [train[place] for place in places], prepared.vectors[Split.TRAIN][places]
+
+
+def _thinned(prepared: Prepared, share: float, random: Random) -> MemoryGraph:
+    train = prepared.dataset.train
+    places = np.flatnonzero(random.random(len(train)) < share)
+    return history_graph(
+        prepared.dataset,
+        prepared.tag_vectors,
+        [train[place] for place in places],
+        prepared.vectors[Split.TRAIN][places],
+    )
+
+
+def _written_back(prepared: Prepared, random: Random) -> MemoryGraph:
+    """A history of which a part was labelled by a model, with the mistakes a model makes."""
+    train = prepared.dataset.train
+    graph = history_graph(prepared.dataset, prepared.tag_vectors, train, prepared.vectors[Split.TRAIN])
+    used = [sorted(each.gold) for each in train]
+    for place in np.flatnonzero(random.random(len(train)) < _MODEL_SHARE):
+        edges = []
+        for edge in import_edges(train[place]):
+            others = used[random.integers(len(used))] if random.random() < _MODEL_WRONG else None
+            tag_id = others[0] if others else edge.tag_id
+            edges.append(Edge(tag_id, float(random.uniform(0.6, 1.0)), Provenance.MODEL))
+        graph.relabel(int(place), tuple(edges))
+    return graph
+
+
+class _Judges:
+    """People who confirm the right tags of some notes and reject tags of their neighbours."""
+
+    def __init__(self, prepared: Prepared, random: Random) -> None:
+        train = prepared.dataset.train
+        judged = [each for each in train if random.random() < _JUDGED_SHARE]
+        common = [sorted(each.gold) for each in train]
+        self._words: dict[str, Mapping[str, bool]] = {}
+        hits = prepared.graph.nearest(prepared.vectors[Split.TRAIN][_places(train, judged)], tags=5, notes=5)
+        for each, found in zip(judged, hits, strict=True):
+            near = {edge.tag_id for hit in found.notes for edge in hit.edges}
+            near |= {hit.tag_id for hit in found.tags}
+            near |= set(common[random.integers(len(common))])
+            wrong = random.permutation(sorted(near - each.gold))[:3]
+            words = {str(tag_id): False for tag_id in wrong} | dict.fromkeys(each.gold, True)
+            self._words[each.note.note_id] = MappingProxyType(words)
+
+    def of(self, note_id: str) -> Mapping[str, bool]:
+        return self._words.get(note_id, _NOTHING)
+
+
+_NOTHING: Mapping[str, bool] = MappingProxyType({})
+
+
+def _places(train: Sequence[LabelledNote], some: Sequence[LabelledNote]) -> list[int]:
+    places = {each.note.note_id: place for place, each in enumerate(train)}
+    return [places[each.note.note_id] for each in some]
