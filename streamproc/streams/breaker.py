@@ -69,7 +69,9 @@ class Breaker:
             self.reason = reason
             self._outages.stop()
             metrics.BREAKER_OPEN.labels(self._dependency.name).set(1)
-            log.warning("dependency is down; intake waits for it", dependency=self._dependency.name, reason=reason)
+            log.warning(
+                "dependency is down; intake waits for it", dependency=self._dependency.name, reason=reason
+            )
             self._probe = asyncio.create_task(self._until_up(), name=f"probe of {self._dependency.name}")
         # Shielded: one waiter that is cancelled (a revoked partition) must not end the others' probe.
         await asyncio.shield(self._probe)

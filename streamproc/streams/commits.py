@@ -39,10 +39,15 @@ class Commits:
                 async with asyncio.timeout(seconds):
                     await self._call(
                         "commit",
-                        {TopicPartition(*each): OffsetAndMetadata(offset, "") for each, offset in offsets.items()},
+                        {
+                            TopicPartition(*each): OffsetAndMetadata(offset, "")
+                            for each, offset in offsets.items()
+                        },
                     )
             except (CommitFailedError, IllegalStateError) as error:
-                log.info("not committed: partitions were lost; their records are read again", reason=str(error))
+                log.info(
+                    "not committed: partitions were lost; their records are read again", reason=str(error)
+                )
             except (KafkaError, TimeoutError) as error:
                 log.warning("not committed yet", reason=repr(error))
             else:

@@ -103,7 +103,9 @@ def read_dead_letter(
         attempts = int(last[ATTEMPTS])
         exception, message, stage = last[EXCEPTION], last[MESSAGE], last[STAGE]
     except (KeyError, ValueError) as error:
-        raise HeaderError(f"the record is no dead letter of this application: header {error} is missing or broken") from None
+        raise HeaderError(
+            f"the record is no dead letter of this application: header {error} is missing or broken"
+        ) from None
     truncated = TRUNCATED in last and SHA256 in last
     sha256 = last[SHA256] if truncated else hashlib.sha256(value or b"").hexdigest()
     # The last one: a dead letter that was replayed and died again may carry the headers of its first death.
@@ -111,7 +113,16 @@ def read_dead_letter(
         value = None
     first_of_ours = max(at for at, (name, _) in enumerate(headers) if name == EXCEPTION)
     return DeadLetter(
-        source, exception, message, stage, attempts, truncated, sha256, key, value, tuple(headers[:first_of_ours])
+        source,
+        exception,
+        message,
+        stage,
+        attempts,
+        truncated,
+        sha256,
+        key,
+        value,
+        tuple(headers[:first_of_ours]),
     )
 
 

@@ -96,7 +96,12 @@ class FailurePolicy:
                 attempt = 0
                 continue
             if len(items) == 1:
-                log.warning("a record failed alone, again and again", agent=self.agent, attempts=attempt, error=repr(error))
+                log.warning(
+                    "a record failed alone, again and again",
+                    agent=self.agent,
+                    attempts=attempt,
+                    error=repr(error),
+                )
                 return [Failed(_repeated(attempt, error), attempt)]
             break
         middle = len(items) // 2

@@ -246,7 +246,9 @@ class Runtime:
 
     async def _abandon(self, gap_seconds: float) -> None:
         """The group has given our partitions away meanwhile: nothing under way may be finished."""
-        log.warning("this process stood still; work in flight is abandoned", gap_seconds=round(gap_seconds, 1))
+        log.warning(
+            "this process stood still; work in flight is abandoned", gap_seconds=round(gap_seconds, 1)
+        )
         self._shut(HANDOVER, "waiting for partitions after standing still")
         self._ledger.revoke()
         await asyncio.gather(*(lane.drain(0) for lane in self._lanes))

@@ -86,7 +86,11 @@ class Tails:
                 await consumer.start()
                 await self._follow(
                     consumer,
-                    [TopicPartition(topic, number) for topic, numbers in existing.items() for number in numbers],
+                    [
+                        TopicPartition(topic, number)
+                        for topic, numbers in existing.items()
+                        for number in numbers
+                    ],
                 )
             except (KafkaError, DependencyDownError, SettingsError) as error:
                 # Topics may be created, and a broker put right, while this worker waits.

@@ -98,9 +98,7 @@ class EmbeddedWorker:
     def __init__(
         self, settings: Settings, parts: Parts, *, web: bool = False, clock: Clock | None = None
     ) -> None:
-        self._runtime = Runtime(
-            settings, parts, loop=asyncio.get_running_loop(), web=web, clock=clock
-        )
+        self._runtime = Runtime(settings, parts, loop=asyncio.get_running_loop(), web=web, clock=clock)
 
     @property
     def health(self) -> Health:

@@ -48,7 +48,11 @@ class FixedEncoder:
     weights_hash = "fixed0"
 
     async def encode(self, texts):
-        vectors = np.stack([fixed_vector(text) for text in texts]) if texts else np.zeros((0, DIMENSION), np.float32)
+        vectors = (
+            np.stack([fixed_vector(text) for text in texts])
+            if texts
+            else np.zeros((0, DIMENSION), np.float32)
+        )
         return Encoded(vectors, np.zeros(len(texts), dtype=bool))
 
 
@@ -79,7 +83,11 @@ class FixedPipeline:
         return Outcome(
             sourced.source,
             NoteTagged(
-                note_id=note.note_id, outcome=NoteOutcome.TAGGED, models=MODELS, applied=applied, tags=(emitted,)
+                note_id=note.note_id,
+                outcome=NoteOutcome.TAGGED,
+                models=MODELS,
+                applied=applied,
+                tags=(emitted,),
             ),
             GraphNote(
                 note=note,
@@ -172,7 +180,9 @@ class Client:
         """Every record of some topics, in the order of the log."""
         existing = await existing_partitions(self.settings)
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap, enable_auto_commit=False, max_partition_fetch_bytes=12 * 1024 * 1024
+            bootstrap_servers=self.bootstrap,
+            enable_auto_commit=False,
+            max_partition_fetch_bytes=12 * 1024 * 1024,
         )
         await consumer.start()
         try:

@@ -74,7 +74,7 @@ async def between_neighbours(system, value, key=None, headers=()):
     return middle, positions[1]
 
 
-async def dead(system, value, error, message, key=None, headers=()):
+async def dead(system, value, error, message, *, key=None, headers=()):
     (record,), position = await between_neighbours(system, value, key, headers)
     assert record.topic == "notes.dead"
     letter = read_dead_letter(record.key, record.value, record.headers)
@@ -104,9 +104,13 @@ async def dead(system, value, error, message, key=None, headers=()):
         pytest.param(b'{"note_id": "x", "title": "a\\u0000b"}', "NUL", id="NUL"),
         pytest.param(b'{"note_id": "x\\u0000", "title": "t"}', "note_id", id="NUL in the id"),
         pytest.param(
-            b'{"note_id": "x", "title": "t", "extra": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "deep", id="deep nesting"
+            b'{"note_id": "x", "title": "t", "extra": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+            "deep",
+            id="deep nesting",
         ),
-        pytest.param(b'{"note_id": "x", "title": "t", "created_at": "yesterday"}', "created_at", id="no date"),
+        pytest.param(
+            b'{"note_id": "x", "title": "t", "created_at": "yesterday"}', "created_at", id="no date"
+        ),
     ],
 )
 async def test_a_broken_value_is_a_dead_letter_with_its_bytes(system, value, message):
@@ -127,7 +131,8 @@ async def test_a_key_that_names_another_note_is_a_dead_letter(system):
 
 
 @pytest.mark.parametrize(
-    "header", [("ce_time", b"yesterday"), ("ce_specversion", b"9"), ("ce_id", b"\xff"), ("content-type", b"text/xml")]
+    "header",
+    [("ce_time", b"yesterday"), ("ce_specversion", b"9"), ("ce_id", b"\xff"), ("content-type", b"text/xml")],
 )
 async def test_a_broken_header_is_a_dead_letter(system, header):
     await dead(system, good("h"), "HeaderError", header[0], key=b"h", headers=(("kept", b"1"), header))
@@ -148,7 +153,7 @@ async def test_duplicate_ids_in_one_batch_are_both_tagged_and_the_last_stands(sy
         *(client.publish("notes.new", good("twin", title=title), "twin") for title in ("First", "Second"))
     )
     outputs = await outcomes(client, *positions)
-    assert [json.loads(each.value)["tags"][0]["tag_id"] for each, in outputs] == ["First", "Second"]
+    assert [json.loads(each.value)["tags"][0]["tag_id"] for (each,) in outputs] == ["First", "Second"]
     assert outputs[0][0].offset < outputs[1][0].offset
     rows = {}
     for _ in range(100):
@@ -173,6 +178,7 @@ async def test_a_null_value_deletes_the_note_everywhere(system):
 
     await client.wait_for(both_origins, "graph.notes")
     await client.wait_for(
-        lambda all_: any(each.value is None for each in all_ if each.key.startswith(b'["doomed",')), "graph.edges"
+        lambda all_: any(each.value is None for each in all_ if each.key.startswith(b'["doomed",')),
+        "graph.edges",
     )
     assert await parts.graph.graph.notes(["stream:doomed"]) == {}

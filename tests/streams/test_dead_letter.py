@@ -14,7 +14,9 @@ MIB = 1024 * 1024
 
 
 def written(record, error=None, max_bytes=MIB + 65_536):
-    output = dead_letter("notes.dead", record, Cause(error or DecodeError("not JSON"), "decode", 1), max_bytes)
+    output = dead_letter(
+        "notes.dead", record, Cause(error or DecodeError("not JSON"), "decode", 1), max_bytes
+    )
     assert output.size <= max_bytes
     return output
 
@@ -25,7 +27,12 @@ def test_it_keeps_key_bytes_and_headers_and_says_where_from_and_why():
     assert (output.key, output.value) == (b"k", b"\xff{")
     letter = read_dead_letter(output.key, output.value, output.headers)
     assert letter.source == SOURCE
-    assert (letter.exception, letter.message, letter.stage, letter.attempts) == ("DecodeError", "not JSON", "decode", 1)
+    assert (letter.exception, letter.message, letter.stage, letter.attempts) == (
+        "DecodeError",
+        "not JSON",
+        "decode",
+        1,
+    )
     assert letter.headers == record.headers
     assert not letter.truncated
     assert dict(output.headers)["ce_sourceposition"] == b"notes.new/2/41"

@@ -116,7 +116,7 @@ async def test_an_attempt_has_a_deadline():
 
 async def test_a_dependency_that_is_down_is_waited_for_and_costs_no_attempt():
     switch = Switch(failures=4)
-    carrier, outages = policy(switch, max_attempts=1)
+    carrier, _ = policy(switch, max_attempts=1)
     down = [DependencyDownError("milvus", "refused")]
 
     async def work(items):

@@ -103,7 +103,9 @@ async def outcome_of_every(client, positions, seconds=90):
         missing = expected - {source_of(record) for record in records}
         if not missing:
             return records
-        assert time.monotonic() < deadline, f"{len(missing)} of {len(expected)} without an outcome: {sorted(missing)[:5]}"
+        assert time.monotonic() < deadline, (
+            f"{len(missing)} of {len(expected)} without an outcome: {sorted(missing)[:5]}"
+        )
         await asyncio.sleep(0.5)
 
 
@@ -204,7 +206,9 @@ async def test_sigterm_commits_so_that_nothing_is_done_twice(settings, start):
         assert await process.terminate() == 0
 
 
-async def test_killed_at_random_moments_every_note_has_its_outcome_and_the_graph_equals_the_log(settings, start):
+async def test_killed_at_random_moments_every_note_has_its_outcome_and_the_graph_equals_the_log(
+    settings, start
+):
     """Three thousand records, some of them rewriting or deleting a note, two workers, four SIGKILLs in mid-work."""
     chance = random.Random(time.time_ns())
     pairs = [(note(f"n{i}", f"T{i % 7}"), f"n{i}".encode()) for i in range(2700)]

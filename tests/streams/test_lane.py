@@ -74,7 +74,8 @@ class Echo:
     async def prepare(self, records):
         await asyncio.sleep(self.seconds)
         return [
-            Prepared(each, (OutputRecord("notes.tagged", each.key, each.value, ()),), "tagged") for each in records
+            Prepared(each, (OutputRecord("notes.tagged", each.key, each.value, ()),), "tagged")
+            for each in records
         ]
 
     async def settle(self, prepared):
@@ -109,8 +110,14 @@ async def feed(lane, ledger, records):
 
 async def until(holds, seconds=5):
     async with asyncio.timeout(seconds):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0)
+
+
+async def run_for_a_while(lane, ledger, kafka):
+    async with lane.running(Delivery(kafka)):
+        await feed(lane, ledger, [record(0)])
+        await asyncio.sleep(5)
 
 
 async def test_a_record_is_released_only_when_its_output_is_confirmed():
@@ -156,9 +163,7 @@ async def test_a_dead_letter_that_is_refused_ends_the_worker_with_a_sentence():
     kafka.refuses = {("notes.tagged", b"0"), ("notes.dead", b"0")}
     lane, ledger = build(kafka)
     with pytest.raises(SettingsError, match="dead letter does not fit"):
-        async with lane.running(Delivery(kafka)):
-            await feed(lane, ledger, [record(0)])
-            await asyncio.sleep(5)
+        await run_for_a_while(lane, ledger, kafka)
 
 
 async def test_drain_finishes_what_is_under_way_and_forgets_what_waits():
@@ -198,9 +203,7 @@ async def test_an_error_of_the_work_ends_the_block():
     kafka = Kafka()
     lane, ledger = build(kafka, Broken())
     with pytest.raises(RuntimeError, match="a bug"):
-        async with lane.running(Delivery(kafka)):
-            await feed(lane, ledger, [record(0)])
-            await asyncio.sleep(5)
+        await run_for_a_while(lane, ledger, kafka)
 
 
 @settings(deadline=None)

@@ -15,7 +15,15 @@ from streamproc.events.codec import decode_tagged
 from streamproc.streams.dead_letter import read_dead_letter
 from streamproc.streams.embedded import EmbeddedBroker
 from streamproc.streams.worker import EmbeddedWorker
-from tests.streams.fixed import Client, FixedPipeline, fixed_parts, header, settings_for, source_of, topic_counts
+from tests.streams.fixed import (
+    Client,
+    FixedPipeline,
+    fixed_parts,
+    header,
+    settings_for,
+    source_of,
+    topic_counts,
+)
 
 
 def note(note_id, text="a text", **more):
@@ -23,7 +31,9 @@ def note(note_id, text="a text", **more):
 
 
 def tag(tag_id, **more):
-    return msgspec.json.encode({"tag_id": tag_id, "name": tag_id, "changed_at": "2026-01-01T00:00:00Z", **more})
+    return msgspec.json.encode(
+        {"tag_id": tag_id, "name": tag_id, "changed_at": "2026-01-01T00:00:00Z", **more}
+    )
 
 
 async def eventually(ask, holds, seconds=10):
@@ -74,7 +84,7 @@ async def test_a_note_comes_out_tagged_and_enters_the_graph(tmp_path):
         assert header(tagged, "ce_type") == "streamproc.notes.tagged.v1"
         (edge,) = await client.wait_for(len, "graph.edges")
         assert edge.key == b'["n1","tagged","Title","model"]'
-        await eventually(lambda: parts.graph.graph.counts(), lambda counts: counts.notes == 1)
+        await eventually(parts.graph.graph.counts, lambda counts: counts.notes == 1)
         assert worker.crash is None
 
 
@@ -90,7 +100,9 @@ async def test_what_people_publish_takes_effect_and_what_is_invalid_is_dead_lett
 
         dead = await client.wait_for(lambda records: len(records) >= 4, "notes.dead")
         letters = [read_dead_letter(each.key, each.value, each.headers) for each in dead]
-        assert sorted((each.source.position.topic, each.source.position.offset, each.exception) for each in letters) == [
+        assert sorted(
+            (each.source.position.topic, each.source.position.offset, each.exception) for each in letters
+        ) == [
             ("knowledge.changes", 1, "DecodeError"),
             ("notes.labels", 1, "DecodeError"),
             ("tags.changes", 1, "InvalidChangeError"),
@@ -188,7 +200,8 @@ async def test_a_graph_that_lacks_committed_records_tags_nothing_and_names_the_r
         parts = await fixed_parts(lost)
         async with started(settings, parts, ready=False) as (worker, client):
             await eventually(
-                lambda: asyncio.sleep(0, worker.health.not_ready), lambda found: any("rebuild" in each for each in found)
+                lambda: asyncio.sleep(0, worker.health.not_ready),
+                lambda found: any("rebuild" in each for each in found),
             )
             await client.publish("notes.new", note("n2"), "n2")
             await asyncio.sleep(1)
