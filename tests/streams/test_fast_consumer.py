@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from faust.transport.conductor import Conductor, ConductorCompiler
 from faust.transport.consumer import Consumer
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 from mode.utils.queues import FlowControlQueue, ThrowableQueue
@@ -293,6 +294,21 @@ async def test_a_partition_paused_while_its_queue_is_full_stays_paused(broker: B
     assert seen.in_order()
 
 
+async def test_a_record_does_not_wait_for_idle_topics(broker: Broker) -> None:
+    topics, seen = [await broker.topic(2) for _ in range(3)], Seen()
+    app = make_app(broker, group())
+    for topic in topics:
+        app.agent(app.topic(topic), name=topic)(seen)
+    async with running(app), AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
+        await producer.send_and_wait(topics[0], b"0", partition=0)
+        await until(lambda: len(seen.messages) == 1)
+        # Each waits for a fetch that was begun without it; Faust lets the broker hold that one for 1.5 s.
+        async with asyncio.timeout(2):
+            for number in range(1, 11):
+                await producer.send_and_wait(topics[0], b"%d" % number, partition=0)
+                await until(lambda number=number: len(seen.messages) > number)
+
+
 async def test_a_seek_reads_again_from_there(broker: Broker) -> None:
     topic, seen = await broker.topic(1), Seen()
     await broker.fill(topic, range(50))
@@ -466,6 +482,8 @@ async def test_a_stream_that_acks_by_itself_is_fausts_own(broker: Broker) -> Non
 
 
 REPLACED = {
+    AIOKafkaConsumerThread._create_worker_consumer: "c2701bfc3e6f",
+    AIOKafkaConsumerThread._fetch_records: "39a2c6c79fc1",
     Conductor._build_handler: "5c071d127798",
     Conductor._compile_message_handler: "9fbc0538097a",
     Conductor._update_indices: "619b3247b96a",
