@@ -9,7 +9,11 @@ import structlog
 
 __all__ = ["configure_logging"]
 
-QUIET = ("aiokafka", "faust", "mode", "asyncio", "aiohttp", "pymilvus", "milvus_lite")
+QUIET = (
+    *("aiokafka", "faust", "mode", "asyncio", "aiohttp", "pymilvus", "milvus_lite"),
+    # Faust's parts log under the modules of their subclasses.
+    *(f"streamproc.streams.{module}" for module in ("app", "transport", "fast_consumer")),
+)
 """Libraries that log every fetch and every start of a part: at DEBUG, 14 % of the CPU in a pass-through."""
 
 

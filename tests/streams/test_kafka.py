@@ -281,8 +281,39 @@ async def test_a_broker_that_restarts_in_mid_work_costs_no_note_and_no_worker(se
         await asyncio.to_thread(kafka_server.restart)
         records = await outcome_of_every(client, positions)
         assert {record.topic for record in records} == {client.names.notes_tagged}
+        # The tails go on as well: what is published now is known to the next outcomes.
+        tag = b'{"tag_id": "new", "name": "new", "changed_at": "2026-01-01T00:00:00Z"}'
+        await client.publish(client.names.tags_changes, tag, "new")
+        applied = -1
+        for number in range(50):
+            position = await client.publish(client.names.notes_new, note(f"later{number}"), f"later{number}")
+            records = await outcome_of_every(client, [position])
+            (applied,) = [
+                json.loads(each.value)["applied"].get("tags", -1)
+                for each in records
+                if source_of(each) == position
+            ]
+            if applied == 0:
+                break
+            await asyncio.sleep(0.2)
+        assert applied == 0
         assert process.running()
         assert await process.terminate() == 0
+
+
+async def test_a_worker_logs_in_with_scram(settings, start, kafka_server):
+    process = start(
+        1,
+        kafka_bootstrap=kafka_server.sasl_bootstrap,
+        kafka_security_protocol="SASL_PLAINTEXT",
+        kafka_sasl_mechanism="SCRAM-SHA-512",
+        kafka_sasl_username=kafka_server.username,
+        kafka_sasl_password=kafka_server.password,
+    )
+    async with Client(settings) as client:
+        position = await client.publish(client.names.notes_new, note("n1"), "n1")
+        await outcome_of_every(client, [position])
+    assert await process.terminate() == 0
 
 
 async def test_milvus_killed_and_started_again_costs_no_note_and_no_worker(settings, start, tmp_path):
