@@ -18,8 +18,8 @@ What also changes, because at-least-once needs it:
 - On a revoke, what is acknowledged is committed before it is forgotten: after the signal ``on_partitions_revoked``, in
   which an app finishes its work. Faust forgets first, and so repeats up to a commit interval at every rebalance.
 - A commit never passes a record that is not acknowledged, whatever the order of acknowledgements. Faust's does when
-  only the one record at the commit is missing (its issue 606). A gap right after offset 0 (compaction leaves such) is
-  a gap; Faust overlooks it and never commits past it.
+  only the one record at the commit is missing (its issue 606). A gap of several offsets right behind offset 0 is
+  a gap, as compaction leaves them; Faust overlooks it and commits nothing more.
 - A queue that is full no longer stops the fetches of other agents: its partitions are left out until it drains, and
   what was fetched is queued beyond the limit, by at most one fetch a partition.
 - An intake that stopped because all its queues were full goes on when the first has drained. Faust looks once a second.
