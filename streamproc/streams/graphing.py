@@ -15,7 +15,7 @@ from streamproc.events.position import Source
 from streamproc.events.record import InputRecord
 from streamproc.events.topics import TopicNames
 from streamproc.graph.edges import EdgeChange, edge_records
-from streamproc.graph.writer import NotePlan
+from streamproc.graph.writer import NotePlan, last_offsets
 from streamproc.observability import metrics
 from streamproc.streams.dead_letter import Cause
 from streamproc.streams.failure import Failed, FailurePolicy
@@ -88,12 +88,22 @@ class GraphingWork:
     async def settle(self, prepared: Sequence[Prepared]) -> Sequence[Prepared]:
         """Write the rows. What the graph refuses, record by record, comes back as dead letters."""
         died: list[Prepared] = []
-        for planned in _distinct(item.state for item in prepared):
+        plans = _distinct(item.state for item in prepared)
+        for planned in plans:
             (result,) = await self._policy.carry([planned.plan], self._apply)
             if result is not None:
                 died += await self._one_by_one(planned.records)
+        if len(plans) != 1 or died or any(item.state is None for item in prepared):
+            await self._note_applied([item.record for item in prepared])
         self._observe_delay(prepared)
         return died
+
+    async def _note_applied(self, records: Sequence[InputRecord]) -> None:
+        """Records that died have no plan, but count as applied: a graph without them is not behind the commits."""
+        nothing_more = NotePlan((), (), (), last_offsets(records), ())
+        (result,) = await self._policy.carry([nothing_more], self._apply)
+        if isinstance(result, Failed):
+            raise result.error
 
     async def _plan(self, records: Sequence[InputRecord]) -> Sequence[_Planned]:
         plan = await self._writer.plan(records)

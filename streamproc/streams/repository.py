@@ -93,11 +93,15 @@ class RepositoryWork:
                 if item.record.source.position.topic == topic
             ]
             results = await self._policy.carry(changes, apply) if changes else []
-            died += [
+            failed = [
                 dead(self._outputs, change.record, Cause(result.error, self.stage, result.attempts))
                 for change, result in zip(changes, results, strict=True)
                 if isinstance(result, Failed)
             ]
+            if failed:
+                # They count as applied all the same: a graph without them is not behind the commits.
+                await apply([_Change(each.record, None) for each in changes])
+            died += failed
         return died
 
     async def _read(self, record: InputRecord) -> Prepared:

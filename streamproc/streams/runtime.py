@@ -44,6 +44,9 @@ PULSE_SECONDS = 0.25
 COMMIT_SECONDS = 1.0
 """How often offsets are committed: what a crash repeats is bounded by it."""
 
+VIEW_CHECK_SECONDS = 30.0
+"""How often a graph in order is compared again: a server may come back without its data."""
+
 VIEW_RETRY_SECONDS = 2.0
 """How soon a graph that lacks committed records is looked at again: someone may have rebuilt it."""
 
@@ -265,9 +268,13 @@ class Runtime:
                 await self._dependencies.wait_until_up(down)
 
     async def _watch_view(self) -> None:
-        """Compare the graph with the group's commits after every assignment, until it holds what they say."""
+        """Compare the graph with the group's commits after every assignment, and now and then.
+
+        While it lacks what they say, nothing is done: a new offset written to it would hide the loss.
+        """
+        await self._check_view.wait()
         while not self._stopping:
-            await self._check_view.wait()
+            await self._clock.wait(self._check_view, VIEW_CHECK_SECONDS)
             self._check_view.clear()
             while (problem := await self._find_view_problem()) and not self._stopping:
                 if problem != self._view_problem:

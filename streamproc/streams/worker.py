@@ -1,6 +1,8 @@
 """The worker as a process, and the same worker inside an event loop that somebody else runs."""
 
 import asyncio
+import signal
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable
@@ -10,7 +12,7 @@ import faust
 import structlog
 
 from streamproc.config import Settings
-from streamproc.errors import TransientError
+from streamproc.errors import SettingsError, TransientError
 from streamproc.observability.clock import Clock
 from streamproc.observability.health import Health
 from streamproc.streams.opening import open_parts
@@ -38,6 +40,11 @@ class _Worker(faust.Worker):  # type: ignore[misc]
     def _setup_logging(self) -> None:
         """Logging is configured already."""
 
+    def _on_sigint(self) -> None:
+        """As for SIGTERM; Faust's own also writes to the terminal."""
+        self._flag_as_shutdown_by_signal()
+        self._schedule_shutdown(signal.SIGINT)
+
     def _setproctitle(self, info: str, *, ident: str = "") -> None:
         """The process keeps the name under which people started it."""
 
@@ -55,6 +62,7 @@ def run_worker(settings: Settings, opening: Callable[[Settings], Awaitable[Parts
         UserError: a person must act before a worker can run.
         DependencyDownError: Kafka or Milvus could not be reached for a minute.
     """
+    _require_web_port(settings)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     loop.run_until_complete(_patiently(lambda: require_kafka(settings)))
@@ -70,6 +78,21 @@ def run_worker(settings: Settings, opening: Callable[[Settings], Awaitable[Parts
         log.info("worker stopped", status=status)
         return status
     return 0
+
+
+def _require_web_port(settings: Settings) -> None:
+    if settings.web_port == 0:
+        return
+    try:
+        family = socket.getaddrinfo(settings.web_host, settings.web_port, type=socket.SOCK_STREAM)[0][0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((settings.web_host, settings.web_port))
+    except OSError as error:
+        raise SettingsError(
+            f"STREAMPROC_WEB_PORT = {settings.web_port} on {settings.web_host} cannot be used: {error.strerror}. "
+            "Choose another port; 0 serves neither health nor metrics."
+        ) from None
 
 
 async def _patiently(attempt: Callable[[], Awaitable[T]]) -> T:
