@@ -4,7 +4,8 @@ Every function takes one entry a note and gives one number a note where that mak
 methods can be compared pairwise on the same notes.
 """
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ __all__ = [
 Float64 = npt.NDArray[np.float64]
 
 
-def right_candidates(candidates: Sequence[Sequence[str]], gold: Sequence[Set[str]]) -> Float64:
+def right_candidates(candidates: Sequence[Sequence[str]], gold: Sequence[AbstractSet[str]]) -> Float64:
     """Right tags among each note's candidates, float64[notes]; their mean is #Right."""
     return np.array([sum(tag in g for tag in c) for c, g in zip(candidates, gold, strict=True)], dtype=float)
 
@@ -36,14 +37,14 @@ def hit_rate(right: Float64, least: int) -> float:
     return float((right >= least).mean())
 
 
-def precision_at(ranked: Sequence[Sequence[str]], gold: Sequence[Set[str]], k: int) -> Float64:
+def precision_at(ranked: Sequence[Sequence[str]], gold: Sequence[AbstractSet[str]], k: int) -> Float64:
     """P@k a note, float64[notes]: right tags among the first k, over k, whether or not k were given."""
     return np.array(
         [sum(tag in g for tag in tags[:k]) / k for tags, g in zip(ranked, gold, strict=True)], dtype=float
     )
 
 
-def ndcg_at(ranked: Sequence[Sequence[str]], gold: Sequence[Set[str]], k: int) -> Float64:
+def ndcg_at(ranked: Sequence[Sequence[str]], gold: Sequence[AbstractSet[str]], k: int) -> Float64:
     """nDCG@k a note, float64[notes], with binary relevance and the ideal over all gold tags."""
     discounts = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discounts)
@@ -57,7 +58,7 @@ def ndcg_at(ranked: Sequence[Sequence[str]], gold: Sequence[Set[str]], k: int) -
     )
 
 
-def accuracy_at(emitted: Sequence[Sequence[str]], gold: Sequence[Set[str]], k: int) -> Float64:
+def accuracy_at(emitted: Sequence[Sequence[str]], gold: Sequence[AbstractSet[str]], k: int) -> Float64:
     """Acc@k a note (LLM4Tag, eq. 12): right tags among the first k' = min(k, emitted), over k'.
 
     Notes for which nothing was emitted are left out, so the result may be shorter: print Coverage beside it.

@@ -12,9 +12,9 @@ from streamproc.events.graph import Provenance
 from streamproc.graph.hits import Edge, Hits
 from streamproc.graph.memory import MemoryGraph
 from streamproc.graph.recall import Judged, Recalled, TagView, recall
-from streamproc.inference.text import note_text, tag_text
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.protocols import Float32
+from streamproc.inference.text import note_text, tag_text
 from streamproc.knowledge.lexical import LexicalIndex
 from streamproc.knowledge.repository import Repository, RepositorySnapshot
 

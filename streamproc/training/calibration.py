@@ -1,11 +1,19 @@
 """Fitting of calibration maps: continuous, strictly increasing, on the very artifact that is served."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
+from onnxruntime import InferenceSession
 
-from streamproc.inference.calibration import Beta
+from streamproc.errors import BundleError
+from streamproc.inference.bundle import Bundle
+from streamproc.inference.calibration import Beta, CalibrationMap, Identity
+from streamproc.inference.confidence import confidences
+from streamproc.inference.protocols import Float32
+from streamproc.training.rows import Rows
 
-__all__ = ["fit_beta"]
+__all__ = ["fit_beta", "fit_map"]
 
 _STEPS = 50
 _RIDGE = 1e-3  # towards the identity; keeps the map where it is when there is little to learn from
@@ -35,3 +43,35 @@ def fit_beta(probabilities: npt.ArrayLike, right: npt.ArrayLike) -> Beta:
     return Beta(
         a=float(max(weights[0], _LEAST_SLOPE)), b=float(max(weights[1], _LEAST_SLOPE)), c=float(weights[2])
     )
+
+
+def fit_map(bundle: Bundle, parts: Sequence[Rows]) -> CalibrationMap:
+    """The calibration map of a bundle's exported calibrator on these rows, each part counting alike.
+
+    Raises:
+        BundleError: the bundle has no tagger or no calibrator.
+    """
+    least = min(len(part.right) for part in parts)
+    random = np.random.default_rng(0)
+    probabilities, right = [], []
+    for part in parts:
+        chosen = random.permutation(len(part.right))[:least]
+        probabilities.append(_probabilities(bundle, part.evidence[chosen]))
+        right.append(part.right[chosen])
+    return fit_beta(np.concatenate(probabilities), np.concatenate(right))
+
+
+def _probabilities(bundle: Bundle, evidence: Float32) -> Float32:
+    """The exported calibrator's softmax before any map, float32[rows]."""
+    tagger, calibrator = bundle.manifest.tagger, bundle.manifest.calibrator
+    if tagger is None or calibrator is None:
+        raise BundleError(f"{bundle.path} has no trained tagger and calibrator: train them first")
+    logit = _run(bundle, tagger.file, "evidence", evidence)
+    features = np.concatenate([evidence, logit[:, None]], axis=1)
+    return confidences(_run(bundle, calibrator.file, "features", features), Identity())
+
+
+def _run(bundle: Bundle, file: str, source: str, rows: Float32) -> Float32:
+    session = InferenceSession(str(bundle.file(file)), providers=["CPUExecutionProvider"])
+    output: Float32 = session.run(None, {source: rows})[0]
+    return output

@@ -46,7 +46,8 @@ def logits(network: Network, inputs: Float32) -> Float32:
         hidden = hidden @ weights.T + biases
         if number < len(network.layers) - 1:
             hidden = np.maximum(hidden, 0)
-    return hidden.astype(np.float32)
+    output: Float32 = hidden.astype(np.float32)
+    return output
 
 
 def fit_tagger(rows: Rows, *, epochs: int = 30, seed: int = 0) -> Network:

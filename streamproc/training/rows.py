@@ -22,7 +22,7 @@ from streamproc.graph.recall import Judged
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.protocols import Float32
 
-__all__ = ["Rows", "history_rows", "join", "rows_of", "varied_rows", "without_votes"]
+__all__ = ["Rows", "history_rows", "join", "rows_of", "valid_rows", "varied_rows", "without_votes"]
 
 Random = np.random.Generator
 
@@ -107,6 +107,16 @@ def history_rows(prepared: Prepared, thresholds: Thresholds, random: Random, mos
     return rows_of(prepared, notes, vectors, thresholds)
 
 
+def valid_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most: int = 1000) -> Rows:
+    """Rows of up to ``most`` labelled notes of valid, under the whole of train as history."""
+    valid = prepared.dataset.valid
+    labelled = np.array([place for place, each in enumerate(valid) if each.gold], dtype=np.int64)
+    places = random.permutation(labelled)[:most]
+    return rows_of(
+        prepared, [valid[place] for place in places], prepared.vectors[Split.VALID][places], thresholds
+    )
+
+
 def varied_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most: int) -> Rows:
     """Rows under thinner, written-back and judged histories, beside the full one."""
     few = max(int(most * _VARIED_SHARE), 1)
@@ -125,7 +135,7 @@ def without_votes(rows: Rows, random: Random, share: float = _NEW_TAG_SHARE) -> 
     """Some rows as if nobody had used their tag yet: no neighbour has it."""
     evidence = rows.evidence.copy()
     new = np.flatnonzero(random.random(len(evidence)) < share)
-    evidence[np.ix_(new, _VOTES)] = 0
+    evidence[new[:, None], _VOTES] = 0
     return Rows(evidence, rows.right, rows.note)
 
 

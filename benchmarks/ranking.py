@@ -1,0 +1,54 @@
+"""Ranking with a tagger trained on each set's own train: measured, never shipped.
+
+    python -m benchmarks.ranking DATASETS_DIR test nyt_keywords papers_keywords …
+
+Needs the ``train`` and ``baselines`` extras. Recall is fitted to the set's train, too. Prints one JSON
+report a set.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from streamproc.evaluation.dataset import Split, read_dataset
+from streamproc.evaluation.prepared import prepare
+from streamproc.evaluation.protocol import evaluate
+from streamproc.evaluation.vectors import VectorCache
+from streamproc.graph.thresholds import FITTED
+from streamproc.inference.bundle import Bundle, default_bundle_path
+from streamproc.inference.onnx import load_encoder, load_models
+from streamproc.training.fusion import fit_recall
+from streamproc.training.tagger import train_models
+
+NOTES_A_SET = 8000
+
+
+def main(root: Path, names: list[str], split: Split) -> None:
+    """Train and measure on each set."""
+    general = Bundle.load(default_bundle_path())
+    cache = VectorCache(
+        load_encoder(general),
+        general.manifest.files[general.manifest.encoder.file],
+        Path("~/.cache/streamproc/vectors"),
+    )
+    for name in names:
+        prepared = prepare(read_dataset(root / name), cache)
+        with tempfile.TemporaryDirectory() as scratch:
+            bundle = Path(scratch) / name
+            shutil.copytree(general.path, bundle)
+            thresholds = fit_recall([prepared], FITTED)
+            train_models([prepared], bundle, thresholds, name, notes_a_set=NOTES_A_SET, progress=_say)
+            models = load_models(Bundle.load(bundle))
+            report = evaluate(prepared, models, thresholds, bundle=name, split=split, progress=_say)
+        print(msgspec.json.format(msgspec.json.encode(report), indent=1).decode(), flush=True)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[3:], Split(sys.argv[2]))

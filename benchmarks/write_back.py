@@ -1,0 +1,332 @@
+"""Does writing back what the models emit help recall, and does it feed on its own mistakes?
+
+    python -m benchmarks.write_back DATASETS_DIR/nyt_keywords --split test
+
+The first half of train, by date, is labelled history; the second half is streamed without its labels
+through recall, tagger, calibrator and policy, and what is emitted enters the graph as models' edges.
+Every further pass tags the same notes again with the graph as it then stands and replaces their edges.
+Three arms share the models and the first half: nothing written back (frozen), written back under the
+guard, written back without it. A fourth is the ceiling: the second half with its true labels.
+
+Choose on valid (``--split valid --tune``), run test to report. The pure functions of the pipeline run
+over an exact graph; vectors come from the cache.
+"""
+
+import argparse
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from streamproc.evaluation.dataset import LabelledNote, Split, read_dataset
+from streamproc.evaluation.metrics import (
+    Interval,
+    accuracy_at,
+    coverage_at,
+    expected_calibration_error,
+    hit_rate,
+    paired_bootstrap,
+    right_candidates,
+)
+from streamproc.evaluation.prepared import Prepared, history_graph, import_edges, prepare, recall_all
+from streamproc.evaluation.protocol import CANDIDATES, confidences_of
+from streamproc.evaluation.vectors import VectorCache
+from streamproc.events.graph import Provenance
+from streamproc.events.tagged import RecallPath
+from streamproc.graph.evidence import COLUMN
+from streamproc.graph.hits import Edge
+from streamproc.graph.memory import MemoryGraph
+from streamproc.graph.recall import Recalled, explain
+from streamproc.graph.thresholds import Thresholds
+from streamproc.inference.bundle import Bundle, default_bundle_path
+from streamproc.inference.onnx import load_models
+from streamproc.inference.protocols import Float32, Models
+from streamproc.pipeline.policy import Policy, Scored, decide
+
+BATCH_NOTES = 64
+"""Notes tagged before the graph sees them; as many as a micro-batch of the worker holds at most."""
+
+PASSES = 5
+"""Over the stream; a mistake that feeds on itself shows in the later ones."""
+
+TUNED_WEIGHTS = (0.5, 0.6, 0.7, 0.8, 0.9)
+TUNED_VOTES = (0.2, 0.4, 0.6, 0.8, 1.0)
+"""Grid of ``--tune``: ``min_model_weight`` × ``model_vote``, one pass each."""
+
+Float64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What all arms share.
+
+    Attributes:
+        prepared: the dataset.
+        models: tagger and calibrator of the bundle.
+        policy: which tags are emitted.
+        history: places in train that are labelled, earliest first.
+        stream: places in train that arrive without labels, in order of time.
+        scored: places in the measured file whose notes have a right tag.
+        split: the measured file.
+    """
+
+    prepared: Prepared
+    models: Models
+    policy: Policy
+    history: npt.NDArray[np.int64]
+    stream: npt.NDArray[np.int64]
+    scored: npt.NDArray[np.int64]
+    split: Split
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One arm on the measured notes; arrays hold one entry a note.
+
+    Attributes:
+        right: right tags among 20 candidates, float64[notes].
+        gained: right candidates to which only models' edges led, float64[notes].
+        accuracy: Acc@1, over the notes that got a tag.
+        first_right: whether the first tag is right, float64[notes]; nan where nothing was emitted.
+        coverage: Coverage@1.
+        ece: of all candidates.
+        ece_emitted: of the tags that were emitted.
+        emitted: tags a note.
+    """
+
+    right: Float64
+    gained: Float64
+    accuracy: float
+    first_right: Float64
+    coverage: float
+    ece: float
+    ece_emitted: float
+    emitted: float
+
+
+def setting(prepared: Prepared, models: Models, split: Split) -> Setting:
+    """Cut train in two by date, ties in the file's order."""
+    train = prepared.dataset.train
+    by_date = np.array(sorted(range(len(train)), key=lambda place: train[place].moment), dtype=np.int64)
+    half = len(by_date) // 2
+    measured = prepared.dataset.split(split)
+    scored = np.array([place for place, each in enumerate(measured) if each.gold], dtype=np.int64)
+    return Setting(prepared, models, Policy(), by_date[:half], by_date[half:], scored, split)
+
+
+def frozen_graph(common: Setting) -> MemoryGraph:
+    """The tags and the labelled half."""
+    notes, vectors = _of_train(common, common.history)
+    return history_graph(common.prepared.dataset, common.prepared.tag_vectors, notes, vectors)
+
+
+def labelled_graph(common: Setting) -> MemoryGraph:
+    """The tags and both halves, both labelled: what perfect models would write back."""
+    graph = frozen_graph(common)
+    notes, vectors = _of_train(common, common.stream)
+    graph.append([each.note.note_id for each in notes], vectors, [import_edges(each) for each in notes])
+    return graph
+
+
+def passes(common: Setting, thresholds: Thresholds, count: int) -> Iterator[MemoryGraph]:
+    """Stream the second half again and again; the graph as it stands after each pass.
+
+    In the first pass a note enters the graph after its batch; in later ones its edges are replaced. A
+    note never recalls itself, so its own edges do not confirm themselves except by way of others.
+
+    Args:
+        common: what to stream.
+        thresholds: of recall, the guard among them.
+        count: how many passes.
+    """
+    graph = frozen_graph(common)
+    first = len(common.history)
+    notes, vectors = _of_train(common, common.stream)
+    for number in range(count):
+        for start in range(0, len(notes), BATCH_NOTES):
+            batch = slice(start, start + BATCH_NOTES)
+            edges = model_edges(common, graph, notes[batch], vectors[batch], thresholds)
+            if number:
+                for place, of_note in enumerate(edges, start=first + start):
+                    graph.relabel(place, of_note)
+            else:
+                graph.append([each.note.note_id for each in notes[batch]], vectors[batch], edges)
+        yield graph
+
+
+def model_edges(
+    common: Setting,
+    graph: MemoryGraph,
+    notes: Sequence[LabelledNote],
+    vectors: Float32,
+    thresholds: Thresholds,
+) -> list[tuple[Edge, ...]]:
+    """The edges that the pipeline writes back for these notes: emitted tags with their confidence."""
+    recalled = _recalled(common, graph, notes, vectors, thresholds)
+    return [
+        tuple(Edge(each.tag.tag_id, each.confidence, Provenance.MODEL) for each in emitted)
+        for emitted in _emitted(common, notes, recalled)[0]
+    ]
+
+
+def measure(common: Setting, graph: MemoryGraph, thresholds: Thresholds) -> Figures:
+    """Recall and tag the measured notes; they never enter the graph."""
+    measured = common.prepared.dataset.split(common.split)
+    notes = [measured[place] for place in common.scored]
+    gold = [each.gold for each in notes]
+    vectors = common.prepared.vectors[common.split][common.scored]
+    at_20 = _recalled(common, graph, notes, vectors, replace(thresholds, candidates=CANDIDATES))
+    emitted, confidences, recalled = (
+        *_emitted(common, notes, found := _recalled(common, graph, notes, vectors, thresholds)),
+        found,
+    )
+    right = np.array([tag.tag_id in g for each, g in zip(recalled, gold, strict=True) for tag in each.tags])
+    ids = [[each.tag.tag_id for each in of_note] for of_note in emitted]
+    sure = [each.confidence for of_note in emitted for each in of_note]
+    sure_right = [tag in g for tags, g in zip(ids, gold, strict=True) for tag in tags]
+    return Figures(
+        right=right_candidates([[tag.tag_id for tag in each.tags] for each in at_20], gold),
+        gained=np.array([_only_models(each, g) for each, g in zip(at_20, gold, strict=True)], dtype=float),
+        accuracy=float(accuracy_at(ids, gold, 1).mean()),
+        first_right=np.array(
+            [float(tags[0] in g) if tags else np.nan for tags, g in zip(ids, gold, strict=True)]
+        ),
+        coverage=coverage_at(ids, 1),
+        ece=expected_calibration_error(np.concatenate(confidences), right),
+        ece_emitted=expected_calibration_error(sure, sure_right),
+        emitted=len(sure) / len(notes),
+    )
+
+
+def _of_train(common: Setting, places: npt.NDArray[np.int64]) -> tuple[list[LabelledNote], Float32]:
+    train = common.prepared.dataset.train
+    return [train[place] for place in places], common.prepared.vectors[Split.TRAIN][places]
+
+
+def _recalled(
+    common: Setting,
+    graph: MemoryGraph,
+    notes: Sequence[LabelledNote],
+    vectors: Float32,
+    thresholds: Thresholds,
+) -> list[Recalled]:
+    hits = graph.nearest(vectors, tags=thresholds.nearest_tags, notes=thresholds.nearest_notes)
+    return recall_all(notes, hits, common.prepared.repository, thresholds)
+
+
+def _emitted(
+    common: Setting, notes: Sequence[LabelledNote], recalled: Sequence[Recalled]
+) -> tuple[list[tuple[Scored, ...]], list[Float32]]:
+    """The tags of each note after the policy, best first, and the confidence of every candidate."""
+    confidences = confidences_of(notes, recalled, common.models)
+    decisions = [
+        decide(
+            [
+                Scored(index, tag, float(confidence))
+                for index, (tag, confidence) in enumerate(zip(found.tags, of_note, strict=True))
+            ],
+            common.policy,
+        )
+        for found, of_note in zip(recalled, confidences, strict=True)
+    ]
+    return [decision.emitted for decision in decisions], confidences
+
+
+def _only_models(recalled: Recalled, gold: frozenset[str]) -> int:
+    """Right candidates that neither their vector, nor their words, nor a labelled note led to."""
+    votes, model_votes = COLUMN["vote_soft"], COLUMN["vote_model"]
+    count = 0
+    for place, tag in enumerate(recalled.tags):
+        row = recalled.evidence[place]
+        # Shares of the same total: equal exactly when every vote for the tag was a model's.
+        if tag.tag_id in gold and row[votes] > 0 and np.isclose(row[votes], row[model_votes], rtol=1e-5):
+            count += explain(recalled, place)[0] == (RecallPath.C2C2T,)
+    return count
+
+
+def report(common: Setting, thresholds: Thresholds) -> None:
+    """Print the table of all arms and the comparisons that are asked for."""
+    unguarded = replace(thresholds, min_model_weight=0.0, model_vote=1.0)
+    frozen = measure(common, frozen_graph(common), thresholds)
+    arms = {"frozen (no write-back)": frozen}
+    for name, chosen in (("guard", thresholds), ("no guard", unguarded)):
+        for number, graph in enumerate(passes(common, chosen, PASSES), start=1):
+            if number in (1, PASSES):
+                arms[f"{name}, pass {number}"] = measure(common, graph, chosen)
+    arms["second half labelled"] = measure(common, labelled_graph(common), thresholds)
+    print(
+        "| arm | #Right | HR#1 | HR#3 | only models' edges | Acc@1 | Coverage@1 | ECE | ECE emitted | tags |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for name, each in arms.items():
+        share = each.gained.sum() / each.right.sum()
+        print(
+            f"| {name} | {each.right.mean():.3f} | {hit_rate(each.right, 1):.3f} | {hit_rate(each.right, 3):.3f} "
+            f"| {share:.1%} | {each.accuracy:.3f} | {each.coverage:.3f} | {each.ece:.4f} | {each.ece_emitted:.4f} "
+            f"| {each.emitted:.2f} |"
+        )
+    print()
+    for name, each in arms.items():
+        if each is frozen:
+            continue
+        both = ~np.isnan(each.first_right) & ~np.isnan(frozen.first_right)
+        print(
+            f"{name}: #Right {_shown(paired_bootstrap(each.right, frozen.right))}; "
+            f"Acc@1 {each.accuracy - frozen.accuracy:+.4f}, on the {both.sum()} notes tagged by both "
+            f"{_shown(paired_bootstrap(each.first_right[both], frozen.first_right[both]))}; "
+            f"ECE {each.ece - frozen.ece:+.4f}, of emitted {each.ece_emitted - frozen.ece_emitted:+.4f}"
+        )
+
+
+def tune(common: Setting, thresholds: Thresholds) -> None:
+    """Print #Right, Acc@1 and ECE after one pass for every guard of the grid, against frozen."""
+    frozen = measure(common, frozen_graph(common), thresholds)
+    for weight, vote in product(TUNED_WEIGHTS, TUNED_VOTES):
+        guard = replace(thresholds, min_model_weight=weight, model_vote=vote)
+        (graph,) = passes(common, guard, 1)
+        each = measure(common, graph, guard)
+        print(
+            f"min_model_weight {weight:.2f} model_vote {vote:.2f}: "
+            f"#Right {_shown(paired_bootstrap(each.right, frozen.right))} "
+            f"Acc@1 {each.accuracy - frozen.accuracy:+.4f} ECE {each.ece - frozen.ece:+.4f}",
+            flush=True,
+        )
+
+
+def _shown(difference: Interval) -> str:
+    return f"{difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"
+
+
+def main() -> None:
+    """Measure the bundle that ships with the package, or another."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--split", type=Split, default=Split.VALID, choices=[Split.VALID, Split.TEST])
+    parser.add_argument("--bundle", type=Path, default=default_bundle_path())
+    parser.add_argument("--tune", action="store_true", help="try guards on valid instead of reporting")
+    arguments = parser.parse_args()
+    if arguments.tune and arguments.split is not Split.VALID:
+        parser.error("guards are chosen on valid only")
+    bundle = Bundle.load(arguments.bundle)
+    models = load_models(bundle)
+    encoder_id = bundle.manifest.files[bundle.manifest.encoder.file]
+    cache = VectorCache(models.encoder, encoder_id, Path("~/.cache/streamproc/vectors"))
+    prepared = prepare(read_dataset(arguments.dataset), cache)
+    common = setting(prepared, models, arguments.split)
+    thresholds = Thresholds.of(bundle.manifest.recall)
+    digest = hashlib.sha256((bundle.path / "manifest.json").read_bytes()).hexdigest()[:12]
+    print(
+        f"{prepared.dataset.name} {arguments.split}: {len(common.history)} labelled, {len(common.stream)} streamed, "
+        f"{len(common.scored)} scored; bundle {bundle.manifest.name}-{bundle.manifest.version} (manifest {digest}), "
+        f"guard min_model_weight {thresholds.min_model_weight}, model_vote {thresholds.model_vote}\n",
+        flush=True,
+    )
+    (tune if arguments.tune else report)(common, thresholds)
+
+
+if __name__ == "__main__":
+    main()
