@@ -65,8 +65,9 @@ def run_worker(settings: Settings, opening: Callable[[Settings], Awaitable[Parts
     _require_web_port(settings)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    loop.run_until_complete(_patiently(lambda: require_kafka(settings)))
+    # What a person must put right comes first: it should not wait for a broker to be told.
     parts = loop.run_until_complete(_patiently(lambda: opening(settings)))
+    loop.run_until_complete(_patiently(lambda: require_kafka(settings)))
     runtime = Runtime(settings, parts, loop=loop, web=settings.web_port != 0)
     worker = _Worker(runtime.app, loop=loop, stdout=sys.stderr, stderr=sys.stderr, redirect_stdouts=False)
     worker.spinner = None
@@ -98,13 +99,16 @@ def _require_web_port(settings: Settings) -> None:
 async def _patiently(attempt: Callable[[], Awaitable[T]]) -> T:
     """Servers that are started together with the worker take longer than it does."""
     deadline = time.monotonic() + START_SECONDS
+    told = ""
     while True:
         try:
             return await attempt()
         except TransientError as error:
             if time.monotonic() > deadline:
                 raise
-            log.warning("waiting for a dependency before the start", reason=str(error))
+            if str(error) != told:
+                told = str(error)
+                log.warning("waiting for a dependency before the start", reason=told)
             await asyncio.sleep(START_RETRY_SECONDS)
 
 
