@@ -384,9 +384,15 @@ def compare(notes: int, pairs: int) -> None:
     ratios = [
         worker["rate"] / loop["rate"] for loop, worker in zip(runs["loop"], runs["worker"], strict=True)
     ]
+    cpu = [
+        loop["cpu_us"] / worker["cpu_us"] for loop, worker in zip(runs["loop"], runs["worker"], strict=True)
+    ]
     print("values", ", ".join(f"{topic} {size:.0f} bytes" for topic, size in sorted(sizes.items())))
     print(f"{len(both)} records compared, {different} different")
-    print(f"ratio (b) {statistics.median(ratios):.2f} (median; {min(ratios):.2f} to {max(ratios):.2f})")
+    print(
+        f"ratio (b) {statistics.median(ratios):.2f} (median; {min(ratios):.2f} to {max(ratios):.2f}); "
+        f"by CPU time {statistics.median(cpu):.2f} ({min(cpu):.2f} to {max(cpu):.2f})"
+    )
     # The last notes of the two ways are not the same ones: partitions are read in no order.
     if different or len(both) < notes:
         sys.exit("the two ways did not write the same records")
