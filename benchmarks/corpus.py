@@ -19,7 +19,9 @@ WORDS_PER_NOTE = 75
 TAGS_PER_NOTE = 3
 
 
-def make_notes(count: int, *, seed: int, tags: list[TagChange] | None = None, prefix: str = "n") -> list[Note]:
+def make_notes(
+    count: int, *, seed: int, tags: list[TagChange] | None = None, prefix: str = "n"
+) -> list[Note]:
     """Make notes of about 100 tokens; with tags, each note is labelled with three of them."""
     rng = random.Random(seed)
     sentences = _sentences()

@@ -1,12 +1,13 @@
 """Benchmarks (a) and (d): the whole pipeline against the bare ONNX sessions, on Apache Kafka, on the same cores.
 
 (a) notes a second of the real worker (Apache Kafka, Milvus Lite, write-back on, until every note is in the graph)
+after a warm-up
 ÷ notes a second of the bare sessions on the same tokens: one unpadded sequence a run, runs on as many threads as
 there are cores, the fastest bare configuration measured. The bare run is repeated before and after, and averaged.
 
 (d) p99 from produce to tagged at half of the saturated rate ÷ (linger + model time a note).
 
-    python -m benchmarks.pipeline [--history 10000] [--notes 3000] [--tags 1000]
+    python -m benchmarks.pipeline [--history 10000] [--notes 4000] [--tags 1000]
 """
 
 import argparse
@@ -43,6 +44,8 @@ from streamproc.streams.worker import EmbeddedWorker
 from tests.servers.kafka import KafkaServer
 
 CANDIDATES = 20
+WARM_UP_NOTES = 500
+"""Not measured: the Java machine compiles itself, files and caches fill."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,28 @@ class Run:
     kafka_core_ms: float
 
 
+@dataclass(frozen=True)
+class _Meter:
+    """Clocks, read together."""
+
+    seconds: float
+    own_core_seconds: float
+    kafka_core_seconds: float
+
+    @classmethod
+    def read(cls, kafka: KafkaServer) -> "_Meter":
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        return cls(time.perf_counter(), used.ru_utime + used.ru_stime, _core_seconds(kafka.pid))
+
+
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--history", type=int, default=10_000)
     parser.add_argument("--tags", type=int, default=1_000)
-    parser.add_argument("--notes", type=int, default=3_000)
+    parser.add_argument("--notes", type=int, default=4_000)
     options = parser.parse_args()
     configure_logging("error")
     with tempfile.TemporaryDirectory() as directory, KafkaServer() as kafka:
@@ -99,8 +118,10 @@ async def _measure(load: Load, kafka: KafkaServer, directory: Path) -> None:
     print(f"whole pipeline     {run.notes_per_second:8.1f} notes/s")
     print(f"ratio (a)          {run.notes_per_second / limit:8.3f}")
     outside = run.own_core_ms - model_core_ms
-    print(f"core-ms a note     {model_core_ms:8.2f} in the sessions, {outside:.2f} beside them in the worker, "
-          f"{run.kafka_core_ms:.2f} in Apache Kafka")
+    print(
+        f"core-ms a note     {model_core_ms:8.2f} in the sessions, {outside:.2f} beside them in the worker, "
+        f"{run.kafka_core_ms:.2f} in Apache Kafka"
+    )
     await _latency(load, kafka, directory, run.notes_per_second / 2, model_core_ms)
 
 
@@ -112,11 +133,17 @@ def bare(bundle: Bundle, notes: Sequence[Note]) -> tuple[float, float]:
     spec = manifest.encoder
 
     def session(file: str) -> onnxruntime.InferenceSession:
-        return onnxruntime.InferenceSession(str(bundle.file(file)), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            str(bundle.file(file)), options, providers=["CPUExecutionProvider"]
+        )
 
     assert manifest.tagger is not None
     assert manifest.calibrator is not None
-    encoder, tagger, calibrator = session(spec.file), session(manifest.tagger.file), session(manifest.calibrator.file)
+    encoder, tagger, calibrator = (
+        session(spec.file),
+        session(manifest.tagger.file),
+        session(manifest.calibrator.file),
+    )
     tokenizer = WindowTokenizer(
         bundle.file(spec.tokenizer), window_tokens=spec.window_tokens, max_windows=spec.max_windows
     )
@@ -147,22 +174,24 @@ async def saturated(load: Load, kafka: KafkaServer, directory: Path) -> Run:
     await _produce(settings, load.notes)
     parts = await _open(load, settings, directory)
     worker = EmbeddedWorker(settings, parts)
-    kafka_before = _core_seconds(kafka.pid)
-    cpu = resource.getrusage(resource.RUSAGE_SELF)
     await worker.start()
-    began = time.perf_counter()
     try:
-        await _until_in_graph(settings, parts, len(load.notes))
-        seconds = time.perf_counter() - began
+        warm = await _until_in_graph(settings, parts, WARM_UP_NOTES)
+        before = _Meter.read(kafka)
+        count = await _until_in_graph(settings, parts, len(load.notes)) - warm
+        after = _Meter.read(kafka)
     finally:
         await worker.stop()
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    own = used.ru_utime + used.ru_stime - cpu.ru_utime - cpu.ru_stime
-    count = len(load.notes)
-    return Run(count / seconds, 1000 * own / count, 1000 * (_core_seconds(kafka.pid) - kafka_before) / count)
+    return Run(
+        count / (after.seconds - before.seconds),
+        1000 * (after.own_core_seconds - before.own_core_seconds) / count,
+        1000 * (after.kafka_core_seconds - before.kafka_core_seconds) / count,
+    )
 
 
-async def _latency(load: Load, kafka: KafkaServer, directory: Path, rate: float, model_core_ms: float) -> None:
+async def _latency(
+    load: Load, kafka: KafkaServer, directory: Path, rate: float, model_core_ms: float
+) -> None:
     settings = _settings(kafka, "paced.")
     await create_topics(settings)
     parts = await _open(load, settings, directory)
@@ -176,8 +205,10 @@ async def _latency(load: Load, kafka: KafkaServer, directory: Path, rate: float,
     p50, p99 = np.percentile(latencies, [50, 99])
     base = 1000 * settings.linger_seconds + model_core_ms
     print(f"at {rate:.0f} notes/s     p50 {p50:.1f} ms, p99 {p99:.1f} ms from produce to tagged")
-    print(f"ratio (d)          {p99 / base:8.2f} = p99 ÷ (linger {1000 * settings.linger_seconds:.0f} ms + models "
-          f"{model_core_ms:.1f} ms)")
+    print(
+        f"ratio (d)          {p99 / base:8.2f} = p99 ÷ (linger {1000 * settings.linger_seconds:.0f} ms + models "
+        f"{model_core_ms:.1f} ms)"
+    )
 
 
 async def _paced(settings: Settings, notes: Sequence[Note], rate: float) -> list[float]:
@@ -226,7 +257,11 @@ async def _open(load: Load, settings: Settings, directory: Path) -> Parts:
     models = open_models(settings, bundle)
     workspace = Path(tempfile.mkdtemp(dir=directory))
     graph = await open_local_graph(
-        LocalFiles(load.tags, load.history, None), models.encoder, directory / "cache", workspace, lambda *_: None
+        LocalFiles(load.tags, load.history, None),
+        models.encoder,
+        directory / "cache",
+        workspace,
+        lambda *_: None,
     )
 
     async def close() -> None:
@@ -241,19 +276,19 @@ async def _produce(settings: Settings, notes: Sequence[Note]) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, acks="all", linger_ms=5)
     await producer.start()
     topic = f"{settings.topic_prefix}notes.new"
-    await asyncio.gather(
-        *[await producer.send(topic, encode(note), note.note_id.encode()) for note in notes]
-    )
+    await asyncio.gather(*[await producer.send(topic, encode(note), note.note_id.encode()) for note in notes])
     await producer.stop()
 
 
-async def _until_in_graph(settings: Settings, parts: Parts, notes: int) -> None:
+async def _until_in_graph(settings: Settings, parts: Parts, notes: int) -> int:
+    """Wait until so many notes are in the graph; return how many are."""
     topic = f"{settings.topic_prefix}graph.notes"
     while True:
         applied = await parts.graph.applied_offsets()
-        if sum(offset + 1 for (name, _), offset in applied.items() if name == topic) >= notes:
-            return
-        await asyncio.sleep(0.2)
+        count = sum(offset + 1 for (name, _), offset in applied.items() if name == topic)
+        if count >= notes:
+            return count
+        await asyncio.sleep(0.1)
 
 
 def _core_seconds(pid: int) -> float:

@@ -73,7 +73,7 @@ def tag(  # noqa: PLR0917 - the options of a command line
     Without --tags and --history the sample repository is used. A line that cannot be used is named on standard
     error and the rest comes out; the exit status is 1 then.
     """
-    changes: dict[str, object] = {"web_port": 0}
+    changes: dict[str, object] = {}
     if min_confidence is not None:
         changes["min_confidence"] = min_confidence
     if max_tags is not None:

@@ -56,9 +56,7 @@ class Hits:
 class Graph(Protocol):
     """A graph that can be searched. Milvus in production, exact numpy in training and evaluation."""
 
-    async def search(
-        self, vectors: np.ndarray, *, tags: int, notes: int, segments: int
-    ) -> Sequence[Hits]:
+    async def search(self, vectors: np.ndarray, *, tags: int, notes: int, segments: int) -> Sequence[Hits]:
         """Find the nearest vertices of each vector, in one batched search per kind of vertex.
 
         Args:

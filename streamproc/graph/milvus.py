@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import grpc  # type: ignore[import-untyped]
 from pymilvus import MilvusClient
 from pymilvus.exceptions import ConnectionConfigException, MilvusException
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from streamproc.errors import (
     DeadlineError,
@@ -85,13 +86,18 @@ class Milvus:
             DependencyDownError: the server does not answer.
         """
         # pymilvus logs a traceback for every error that it also raises; ours say it in a sentence.
-        for name in ("pymilvus", "milvus_lite"):
+        # grpc does so for each call that Milvus Lite does not know, which is how pymilvus asks what it knows.
+        for name in ("pymilvus", "milvus_lite", "grpc._server"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         if address.is_local:
             _check_file(Path(address.uri))
         threads = ThreadPoolExecutor(LITE_THREADS if address.is_local else SERVER_THREADS, "milvus")
         try:
             client = await asyncio.get_running_loop().run_in_executor(threads, _connect, address)
+            if address.is_local:
+                # A search of this size gains nothing from a second thread, and BLAS and OpenMP threads that wait
+                # for work spin: they took as much of the cores again as the search itself.
+                threadpool_limits(limits=1)
         except BaseException:
             threads.shutdown(wait=False)
             raise

@@ -299,7 +299,7 @@ class MilvusGraph:
         if not limit:
             return [[] for _ in queries]
         found = await self._search(collection, queries, limit, [])
-        return [_in_order(zip(hits.ids, hits.distances, strict=True), limit) for hits in found]
+        return [_in_order(hits.ids, _rounded(hits.distances), limit) for hits in found]
 
     async def _nearest_notes(self, queries: Float32, limit: int) -> list[tuple[NoteHit, ...]]:
         if not limit:
@@ -352,19 +352,19 @@ def _stored(row: Row) -> StoredNote:
     return unpack_details(note_id, origin, row["edges"], row["details"])
 
 
-def _in_order(hits: Iterable[tuple[str, float]], limit: int) -> list[tuple[str, float]]:
-    scored = sorted((-_rounded(similarity), from_row_key(key)) for key, similarity in hits)
+def _in_order(keys: Sequence[str], similarities: list[float], limit: int) -> list[tuple[str, float]]:
+    scored = sorted(zip([-each for each in similarities], map(from_row_key, keys), strict=True))
     return [(identifier, -score) for score, identifier in scored[:limit]]
 
 
 def _notes_in_order(hits: Any, limit: int) -> tuple[NoteHit, ...]:
     similarities: dict[str, float] = {}
     packed: dict[str, list[str]] = {}
-    for key, similarity, hit in zip(hits.ids, hits.distances, hits, strict=True):
+    for key, similarity, hit in zip(hits.ids, _rounded(hits.distances), hits, strict=True):
         note_id, _ = split_note_key(key)
         similarities.setdefault(note_id, similarity)
         packed.setdefault(note_id, []).append(hit["entity"]["edges"])
-    nearest = sorted((-_rounded(similarity), note_id) for note_id, similarity in similarities.items())
+    nearest = sorted([(-similarity, note_id) for note_id, similarity in similarities.items()])
     return tuple(NoteHit(note_id, -score, _votes(*packed[note_id])) for score, note_id in nearest[:limit])
 
 
@@ -374,8 +374,9 @@ def _votes(*packed: str) -> tuple[Edge, ...]:
     return merge_edges(unpack_edges(edges) for edges in packed)
 
 
-def _rounded(similarity: float) -> float:
-    return max(-1.0, min(1.0, round(similarity, SIMILARITY_DIGITS)))
+def _rounded(similarities: Sequence[float]) -> list[float]:
+    rounded: list[float] = np.clip(np.round(similarities, SIMILARITY_DIGITS), -1.0, 1.0).tolist()
+    return rounded
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -1,7 +1,7 @@
 """The pipeline: text → vector → hits → candidates → logits → confidences → decision → outcome."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from streamproc.config import Settings, WriteBack
 from streamproc.errors import BundleError
@@ -28,8 +28,8 @@ __all__ = ["Pipeline"]
 SEGMENTS = 3
 """Passages retrieved for a note (LLM4Tag, 3.2: up to three)."""
 
-SIMILARITY_EDGES = 10
-"""Similarity edges of each sort that a note adds to the graph."""
+SIMILARITY_EDGES = 3
+"""Similarity edges of each sort that a note adds to the graph: each is a record on ``graph.edges``."""
 
 CONFIDENCE_DIGITS = 6
 """Digits that are published: enough for any threshold, few enough to read."""
@@ -37,16 +37,19 @@ CONFIDENCE_DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """The repository as recall reads it."""
+    """The repository as recall reads it; what an id stands for is looked up once a batch."""
 
     snapshot: KnowledgeSnapshot
+    _resolved: dict[str, TagChange | None] = field(default_factory=dict)
 
     @property
     def lexical(self) -> LexicalIndex:
         return self.snapshot.tags.lexical
 
     def resolve(self, tag_id: str) -> TagChange | None:
-        return self.snapshot.tags.resolve(tag_id)
+        if tag_id not in self._resolved:
+            self._resolved[tag_id] = self.snapshot.tags.resolve(tag_id)
+        return self._resolved[tag_id]
 
     def segment_tags(self, segment_id: str) -> Sequence[str]:
         segment = self.snapshot.segments.get(segment_id)

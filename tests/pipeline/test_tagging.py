@@ -109,16 +109,16 @@ async def test_a_note_never_recalls_itself(ranking_all):
     assert history.note_id not in seen | {related.note_id for related in tagged.related}
 
 
-async def test_what_people_said_of_the_note_itself_is_final(pipeline, sample_graph):
+async def test_what_people_said_of_the_note_itself_is_final(ranking_all, sample_graph):
     note = sample_notes()[1]
-    before = await tag_one(pipeline, note)
+    before = await tag_one(ranking_all, note)
     rejected = before.tags[0].tag_id
     confirmed = "zines"
     assert confirmed not in confidences(before)
     judgements = sample_graph.knowledge.judgements
     judgements.apply(Judgement(note_id=note.note_id, tag_id=rejected, correct=False), 0, 0)
     judgements.apply(Judgement(note_id=note.note_id, tag_id=confirmed, correct=True), 0, 1)
-    after = await tag_one(pipeline, note)
+    after = await tag_one(ranking_all, note)
     assert rejected not in confidences(after)
     assert confidences(after)[confirmed] == 1.0
     assert after.applied.labels == (1,)
