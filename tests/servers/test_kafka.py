@@ -61,6 +61,20 @@ def test_missing_java_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "'java' is not on the PATH" in str(kafka.why_kafka_cannot_run())
 
 
+@pytest.mark.parametrize(("required", "said", "status"), [("0", "1 skipped", 0), ("1", "1 error", 1)])
+def test_without_java_the_tests_skip_or_fail_and_say_why(required: str, said: str, status: int) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", __file__, "-k", "ten_megabytes"],
+        env={"PATH": "", "STREAMPROC_TESTS_REQUIRE_KAFKA": required},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == status, run.stdout
+    assert said in run.stdout
+    assert "'java' is not on the PATH" in run.stdout
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
 @pytest.mark.usefixtures("kafka_server")
 def test_the_broker_dies_with_a_killed_test_run() -> None:
