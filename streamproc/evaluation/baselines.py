@@ -68,6 +68,7 @@ def omikuji(
     train = [each for each in dataset.train if each.gold]
     vectorizer = TfidfVectorizer(sublinear_tf=True, min_df=2)
     inputs = vectorizer.fit_transform([note_text(each.note) for each in train]).tocsr()
+    used = int((np.diff(inputs.indptr) > 0).sum())
     hyper = library.Model.default_hyper_param()
     if trees is Trees.BONSAI:  # as in Annif: wide, unbalanced, shallow
         hyper.cluster_balanced = False
@@ -76,10 +77,12 @@ def omikuji(
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "train.txt"
         with file.open("w") as lines:
-            lines.write(f"{inputs.shape[0]} {inputs.shape[1]} {len(tags)}\n")
+            lines.write(f"{used} {inputs.shape[1]} {len(tags)}\n")
             for row, each in enumerate(train):
                 labels = ",".join(str(tags[tag_id]) for tag_id in sorted(each.gold))
                 start, end = inputs.indptr[row], inputs.indptr[row + 1]
+                if start == end:  # the library reads no line without features
+                    continue
                 features = " ".join(
                     f"{index}:{value:.5f}"
                     for index, value in zip(inputs.indices[start:end], inputs.data[start:end], strict=True)

@@ -139,6 +139,8 @@ class LexicalIndex:
         self._store = store
         self._slots = store.slots
         self._clock = store.clock
+        self._living = store.slots - store.dead
+        self._mean_length = store.mean_length
 
     @classmethod
     def build(cls, tags: Iterable[TagChange] = ()) -> "LexicalIndex":
@@ -149,7 +151,7 @@ class LexicalIndex:
         return cls(store)
 
     def __len__(self) -> int:
-        return sum(1 for _ in self._store.living(self._slots, self._clock))
+        return self._living
 
     def put(self, tag: TagChange) -> "LexicalIndex":
         """The index with this tag in it, in place of one with the same id."""
@@ -219,7 +221,7 @@ class LexicalIndex:
         self, words: Iterable[str], exact: dict[str, Span], in_text: dict[str, int], best: int
     ) -> LexicalMatch:
         store, slots = self._store, self._slots
-        postings, idfs = store.rarest(words)
+        postings, idfs = store.rarest(words, slots, self._clock, self._living)
         if not postings:
             nothing = np.empty(0, dtype=np.int64)
             return LexicalMatch(exact, in_text, (), store, slots, nothing, np.empty((0, 3)))
@@ -237,7 +239,7 @@ class LexicalIndex:
                 return LexicalMatch(exact, in_text, (), store, slots, slot, np.empty((0, 3)))
         occurrences = (packed & _COUNT_MASK).astype(np.float64)
         in_name = ((packed & _NAME_BIT) != 0).astype(np.float64)
-        length_ratio = store.lengths[slot] / store.mean_length
+        length_ratio = store.lengths[slot] / self._mean_length
         terms = np.empty((len(slot), 3))
         terms[:, 0] = idf * occurrences * (_K1 + 1) / (occurrences + _K1 * (1 - _B + _B * length_ratio))
         terms[:, 1] = idf * in_name
@@ -339,23 +341,33 @@ class _Store:
         if length not in lengths:
             self.starts[first] = tuple(sorted((*lengths, length), reverse=True))
 
-    def rarest(self, words: Iterable[str]) -> tuple[list[Int64], list[float]]:
+    def rarest(
+        self, words: Iterable[str], slots: int, clock: int, living: int
+    ) -> tuple[list[Int64], list[float]]:
         """Packed postings and idf of the words that tell tags apart, rarest first, within the budget."""
-        tags_with, count = self._tags_with, self.slots - self.dead
-        common = max(_ALWAYS_READ, count * _COMMON_SHARE)
-        found = sorted(
-            (having, word) for word in words if (having := tags_with.get(word, 0)) and having <= common
-        )
+        having_now = self._tags_with
+        common = max(_ALWAYS_READ, living * _COMMON_SHARE)
+        if clock == self.clock:
+            counted = [(having, word) for word in words if (having := having_now.get(word, 0))]
+        else:  # an older index: some of the postings are not yet, others still alive
+            counted = [(having, word) for word in words if (having := self._seen(word, slots, clock))]
         postings: list[Int64] = []
         idfs: list[float] = []
         budget = _POSTING_BUDGET
-        for having, word in found:
+        for having, word in sorted(counted):
             budget -= having
-            if budget < 0:
+            if budget < 0 or having > common:
                 break
             postings.append(self._array(word))
-            idfs.append(log(1 + (count - having + 0.5) / (having + 0.5)))
+            idfs.append(log(1 + (living - having + 0.5) / (having + 0.5)))
         return postings, idfs
+
+    def _seen(self, word: str, slots: int, clock: int) -> int:
+        if word not in self._postings:
+            return 0
+        slot = self._array(word) >> _SLOT_SHIFT
+        slot = slot[slot < slots]
+        return int((self.died[slot] > clock).sum())
 
     def _array(self, word: str) -> Int64:
         array = self._arrays.get(word)

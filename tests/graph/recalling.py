@@ -1,0 +1,77 @@
+"""Small worlds for the tests of recall."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from streamproc.events.graph import Provenance
+from streamproc.events.note import Note
+from streamproc.events.tag import TagChange, TagPolicy, TagStatus
+from streamproc.graph.hits import Edge, Hits, NoteHit, SegmentHit, TagHit
+from streamproc.knowledge.lexical import LexicalIndex
+from streamproc.knowledge.repository import Repository
+
+NOTE = Note(note_id="n", title="Something", text="quite unlike any name")
+
+
+def tag(tag_id, **changes):
+    return TagChange(
+        tag_id=tag_id,
+        name=changes.pop("name", tag_id),
+        changed_at=datetime.fromtimestamp(0, tz=UTC),
+        **changes,
+    )
+
+
+def manual(tag_id):
+    return tag(tag_id, policy=TagPolicy.MANUAL_ONLY)
+
+
+def merged(tag_id, into):
+    return tag(tag_id, status=TagStatus.MERGED, merged_into=into)
+
+
+def deprecated(tag_id):
+    return tag(tag_id, status=TagStatus.DEPRECATED)
+
+
+@dataclass
+class View:
+    """A repository with passages of knowledge."""
+
+    tags: list[TagChange]
+    segments: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self):
+        snapshot = Repository.of(self.tags).snapshot()
+        self.resolve = snapshot.resolve
+        self.lexical: LexicalIndex = snapshot.lexical
+
+    def segment_tags(self, segment_id):
+        return self.segments.get(segment_id, ())
+
+
+@dataclass
+class Judges:
+    """People's words by note."""
+
+    words: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+
+    def of(self, note_id):
+        return self.words.get(note_id, {})
+
+
+def edge(tag_id, provenance=Provenance.IMPORT, weight=1.0):
+    return Edge(tag_id, weight, provenance)
+
+
+def hits(tags=(), notes=(), segments=()):
+    """Hits from (id, similarity) of tags, (id, similarity, edges) of notes, (id, similarity) of segments."""
+    return Hits(
+        tags=tuple(TagHit(*each) for each in tags),
+        notes=tuple(
+            NoteHit(note_id, similarity, tuple(e if isinstance(e, Edge) else edge(e) for e in edges))
+            for note_id, similarity, edges in notes
+        ),
+        segments=tuple(SegmentHit(*each) for each in segments),
+    )

@@ -1,0 +1,205 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamproc.events.graph import Provenance
+from streamproc.events.note import Note
+from streamproc.events.tagged import RecallPath
+from streamproc.graph.evidence import COLUMN
+from streamproc.graph.recall import explain, recall
+from streamproc.graph.thresholds import FITTED, PAPER
+from tests.graph.recalling import NOTE, Judges, View, deprecated, edge, hits, manual, merged, tag
+
+
+def ids(recalled):
+    return [each.tag_id for each in recalled.tags]
+
+
+def feature(recalled, tag_id, name):
+    return float(recalled.evidence[ids(recalled).index(tag_id), COLUMN[name]])
+
+
+ABC = [tag("a"), tag("b"), tag("c")]
+
+
+def test_near_tags_tags_of_near_notes_and_named_tags_are_candidates():
+    note = Note(note_id="n", title="All about c")
+    found = recall(note, hits([("a", 0.5)], [("m", 0.6, ["b"])]), View(ABC), Judges(), FITTED)
+    assert set(ids(found)) == {"a", "b", "c"}
+    paths = {found.tags[place].tag_id: explain(found, place)[0] for place in range(3)}
+    assert paths == {"a": (RecallPath.C2T,), "b": (RecallPath.C2C2T,), "c": (RecallPath.LEXICAL,)}
+
+
+def test_a_note_never_recalls_itself():
+    found = recall(NOTE, hits([], [("n", 1.0, ["a"]), ("m", 0.5, ["b"])]), View(ABC), Judges(), FITTED)
+    assert ids(found) == ["b"]
+    assert feature(found, "b", "vote_1") == 1
+
+
+def test_tags_that_are_unknown_deprecated_or_reserved_to_people_are_no_candidates():
+    view = View([tag("a"), deprecated("b"), manual("c")])
+    found = recall(
+        NOTE, hits([("c", 0.9), ("x", 0.8)], [("m", 0.6, ["a", "b", "c", "x"])]), view, Judges(), FITTED
+    )
+    assert ids(found) == ["a"]
+
+
+def test_edges_of_a_merged_tag_count_for_its_successor_once_a_note():
+    view = View([tag("a"), tag("b"), merged("old", "a")])
+    found = recall(
+        NOTE,
+        hits([("old", 0.7), ("a", 0.4)], [("m", 0.6, ["old", "a"]), ("k", 0.5, ["b"])]),
+        view,
+        Judges(),
+        FITTED,
+    )
+    assert sorted(ids(found)) == ["a", "b"]
+    assert feature(found, "a", "cosine") == pytest.approx(0.7)
+    assert feature(found, "a", "vote_3") == pytest.approx(0.5)
+
+
+def test_a_judgement_of_a_neighbour_overrides_its_edge():
+    around = hits([], [("m", 0.6, ["a"]), ("k", 0.5, ["a"])])
+    judges = Judges({"m": {"a": False, "b": True}})
+    found = recall(NOTE, around, View(ABC), judges, FITTED)
+    assert feature(found, "a", "judged_against") == pytest.approx(0.6)
+    assert feature(found, "a", "best_neighbour") == pytest.approx(0.5)
+    assert feature(found, "b", "judged_for") == pytest.approx(0.6)
+    place = ids(found).index("b")
+    assert explain(found, place)[1].neighbours[0].provenance is Provenance.HUMAN
+
+
+def test_a_tag_confirmed_on_the_note_is_a_candidate_and_a_rejected_one_is_not():
+    judges = Judges({"n": {"c": True, "a": False}})
+    found = recall(NOTE, hits([("a", 0.9)], [("m", 0.6, ["a", "b"])]), View(ABC), judges, FITTED)
+    assert dict(zip(ids(found), found.judged, strict=True)) == {"c": True, "b": None}
+
+
+def test_a_confirmed_tag_keeps_its_place_among_many_candidates():
+    tags = [tag(f"t{number}") for number in range(60)]
+    near = [(each.tag_id, 0.9 - number / 100) for number, each in enumerate(tags[:50])]
+    found = recall(NOTE, hits(near), View(tags), Judges({"n": {"t59": True}}), FITTED)
+    assert len(found.tags) == FITTED.candidates
+    assert "t59" in ids(found)
+
+
+def test_only_confident_edges_of_models_vote():
+    sure, unsure = edge("a", Provenance.MODEL, 0.95), edge("b", Provenance.MODEL, 0.3)
+    found = recall(NOTE, hits([], [("m", 0.6, [sure, unsure])]), View(ABC), Judges(), FITTED)
+    assert ids(found) == ["a"]
+
+
+def test_a_person_outweighs_a_model():
+    around = hits(
+        [], [("m", 0.6, [edge("a", Provenance.MODEL, 1.0)]), ("k", 0.6, [edge("b", Provenance.HUMAN)])]
+    )
+    found = recall(NOTE, around, View(ABC), Judges(), replace(FITTED, model_vote=0.4))
+    assert feature(found, "b", "vote_soft") > feature(found, "a", "vote_soft") > 0
+    assert feature(found, "a", "vote_model") > 0
+    assert feature(found, "b", "vote_model") == 0
+
+
+def test_votes_weigh_human_import_author_model():
+    order = [Provenance.HUMAN, Provenance.IMPORT, Provenance.AUTHOR, Provenance.MODEL]
+    tags = [tag(each.value) for each in order]
+    notes = [(each.value, 0.6, [edge(each.value, each)]) for each in order]
+    found = recall(NOTE, hits([], notes), View(tags), Judges(), FITTED)
+    votes = [feature(found, each.value, "vote_10") for each in order]
+    assert votes == sorted(votes, reverse=True)
+    assert len(set(votes)) == len(order)
+
+
+def test_notes_without_labels_do_not_take_a_voters_place():
+    silent = [(f"s{number}", 0.9, []) for number in range(5)]
+    found = recall(
+        NOTE, hits([], [*silent, ("m", 0.5, ["a"])]), View(ABC), Judges(), replace(FITTED, neighbours=1)
+    )
+    assert feature(found, "a", "vote_1") == 1
+
+
+def test_the_papers_constants_take_fifteen_near_tags_and_five_of_near_notes():
+    tags = [tag(f"t{number:02}") for number in range(40)]
+    near = [(each.tag_id, 0.9 - number / 100) for number, each in enumerate(tags[:20])]
+    notes = [("m", 0.9, [each.tag_id for each in tags[20:]]), ("k", 0.7, ["t00"])]
+    found = recall(NOTE, hits(near, notes), View(tags), Judges(), PAPER)
+    assert ids(found) == [each.tag_id for each in [*tags[:15], *tags[20:25]]]
+
+
+def test_the_nearest_tag_stays_even_when_nobody_has_used_it():
+    tags = [tag(f"t{number:02}") for number in range(60)]
+    notes = [("m", 0.9, [each.tag_id for each in tags[:50]])]
+    found = recall(NOTE, hits([("t59", 0.2)], notes), View(tags), Judges(), replace(FITTED, candidates=10))
+    assert len(found.tags) == 10
+    assert "t59" in ids(found)
+
+
+def test_passages_about_a_candidate_are_evidence():
+    view = View(ABC, {"s": ("a", "b")})
+    found = recall(NOTE, hits([("a", 0.5)], segments=[("s", 0.4)]), view, Judges(), FITTED)
+    assert ids(found) == ["a"]
+    assert feature(found, "a", "passage") == pytest.approx(0.4)
+    assert explain(found, 0)[1].segments == ("s",)
+
+
+def test_nothing_around_means_no_candidates():
+    found = recall(NOTE, hits(), View(ABC), Judges(), FITTED)
+    assert found.tags == ()
+    assert found.evidence.shape == (0, len(COLUMN))
+
+
+def test_at_most_three_neighbours_explain_a_tag_nearest_first():
+    notes = [(f"m{number}", 0.9 - number / 10, ["a"]) for number in range(5)]
+    found = recall(NOTE, hits([], notes), View(ABC), Judges(), FITTED)
+    assert [each.note_id for each in explain(found, 0)[1].neighbours] == ["m0", "m1", "m2"]
+
+
+SIMILARITY = st.floats(-0.25, 1.0, width=32)
+TAG_IDS = [f"t{number}" for number in range(8)]
+AROUND = st.tuples(
+    st.dictionaries(st.sampled_from(TAG_IDS), SIMILARITY),
+    st.dictionaries(
+        st.sampled_from([f"m{number}" for number in range(12)]),
+        st.tuples(SIMILARITY, st.lists(st.sampled_from(TAG_IDS), unique=True, max_size=4)),
+    ),
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(AROUND, st.randoms(), st.floats(-4e-7, 4e-7))
+def test_neither_order_nor_the_last_bits_of_a_search_change_the_candidates(around, random, noise):
+    tags, notes = around
+    near_tags = [(tag_id, round(similarity, 4)) for tag_id, similarity in tags.items()]
+    near_notes = [(note_id, round(similarity, 4), edges) for note_id, (similarity, edges) in notes.items()]
+    view = View([tag(tag_id) for tag_id in TAG_IDS])
+    first = recall(NOTE, hits(near_tags, near_notes), view, Judges(), FITTED)
+    random.shuffle(near_tags)
+    random.shuffle(near_notes)
+    again = recall(
+        NOTE,
+        hits(
+            [(tag_id, similarity + noise) for tag_id, similarity in near_tags],
+            [(note_id, similarity + noise, edges) for note_id, similarity, edges in near_notes],
+        ),
+        view,
+        Judges(),
+        FITTED,
+    )
+    assert ids(first) == ids(again)
+    np.testing.assert_array_equal(first.evidence, again.evidence)
+
+
+@settings(max_examples=80, deadline=None)
+@given(AROUND)
+def test_the_evidence_of_a_tag_does_not_depend_on_the_other_candidates(around):
+    tags, notes = around
+    view = View([tag(tag_id) for tag_id in TAG_IDS])
+    found = hits(list(tags.items()), [(note_id, *rest) for note_id, rest in notes.items()])
+    every = recall(NOTE, found, view, Judges(), replace(FITTED, candidates=100))
+    few = recall(NOTE, found, view, Judges(), replace(FITTED, candidates=2, reserved_content_tag=0))
+    for row, each in enumerate(few.tags):
+        np.testing.assert_array_equal(few.evidence[row], every.evidence[ids(every).index(each.tag_id)])
+    assert ids(few) == ids(every)[:2]
+    assert np.isfinite(every.evidence).all()
