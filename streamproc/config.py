@@ -4,6 +4,8 @@ The environment wins over the file. A wrong value is one sentence that names the
 (:class:`~streamproc.errors.SettingsError`, exit status 2).
 """
 
+import os
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -15,6 +17,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as UnreadableSettingError
 
 from streamproc.errors import SettingsError
 
@@ -144,6 +147,14 @@ def load_settings(**overrides: object) -> Settings:
         name = ".".join(str(part) for part in first["loc"])
         raise SettingsError(
             f"{PREFIX}{name.upper()} = {first['input']!r} cannot be used: {first['msg'].lower()}. "
+            "Set it in the environment or in streamproc.toml."
+        ) from None
+    except UnreadableSettingError as error:
+        # Raised for a field whose value is JSON; its message names the field and not what is wrong with it.
+        field = re.search(r'field "(\w+)"', str(error))
+        name = PREFIX + (field[1].upper() if field else "…")
+        raise SettingsError(
+            f"{name} = {os.environ.get(name, '')!r} cannot be used: it is not JSON. "
             "Set it in the environment or in streamproc.toml."
         ) from None
     except ValueError as error:

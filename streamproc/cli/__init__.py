@@ -8,6 +8,7 @@ import streamproc
 from streamproc.cli import dead, export, graph, load, publish, topics
 from streamproc.cli.demo import demo
 from streamproc.cli.doctor import doctor
+from streamproc.cli.evaluate import calibrate_app, evaluate, train_app
 from streamproc.cli.tag import tag
 from streamproc.cli.worker import worker
 from streamproc.errors import StreamprocError, UserError
@@ -46,6 +47,9 @@ app.add_typer(load.app, name="import")
 app.add_typer(publish.app, name="publish")
 app.add_typer(dead.app, name="dead")
 app.add_typer(graph.app, name="graph")
+app.command("eval")(evaluate)
+app.add_typer(train_app, name="train")
+app.add_typer(calibrate_app, name="calibrate")
 app.add_typer(export.app, name="export")
 app.command()(doctor)
 
