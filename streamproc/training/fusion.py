@@ -9,12 +9,12 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
-import numpy.typing as npt
 
 from streamproc.evaluation.prepared import Prepared
 from streamproc.graph.evidence import COLUMN, FEATURES
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.manifest import RecallFit
+from streamproc.training.logistic import fit_logistic
 from streamproc.training.rows import Rows, history_rows, join
 
 __all__ = ["fit_recall", "recall_fit"]
@@ -22,7 +22,6 @@ __all__ = ["fit_recall", "recall_fit"]
 # Everything that the paths bring is a row; the cut to the candidates is what is being fitted.
 _POOL = 100
 
-_STEPS = 30
 _RIDGE = 1e-3  # of standardised inputs, a row
 
 # Measures of a tag, in use for every tag whatever its history. Measures of the note alone take part in
@@ -84,21 +83,8 @@ def _weights(rows: Rows) -> dict[str, float]:
     z = np.zeros((len(inputs), len(columns) + 1))
     z[:, :-1][:, varies] = (inputs[:, varies] - mean[varies]) / deviation[varies]
     z[:, -1] = 1
-    solution = _logistic(z, rows.right.astype(np.float64))[:-1]
+    right = rows.right.astype(np.float64)
+    solution = fit_logistic(z, right, towards=np.zeros(z.shape[1]), ridge=_RIDGE)[:-1]
     raw = np.where(varies, solution / np.maximum(deviation, 1e-3), 0)
     weights = {FEATURES[column]: round(float(weight), 3) for column, weight in zip(columns, raw, strict=True)}
     return {name: weights[name] for name in _RANKING if weights[name]}
-
-
-def _logistic(z: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Weights of a ridge logistic regression, by Newton's method."""
-    weights = np.zeros(z.shape[1])
-    for _ in range(_STEPS):
-        p = 1 / (1 + np.exp(-z @ weights))
-        gradient = z.T @ (p - y) + _RIDGE * len(y) * weights
-        curvature = (z * (p * (1 - p))[:, None]).T @ z + _RIDGE * len(y) * np.eye(z.shape[1])
-        step = np.linalg.solve(curvature, gradient)
-        weights -= step
-        if np.abs(step).max() < 1e-8:
-            break
-    return weights

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from streamproc.graph.evidence import COLUMN, FEATURES, Neighbourhood, evidence
+from streamproc.knowledge.lexical import LexicalIndex
+from tests.graph.recalling import tag
+
+TAGS = ["tea", "coffee"]
+WORDS = LexicalIndex.build([tag(tag_id) for tag_id in TAGS]).match("Tea", "tea and tea")
+
+
+def table(mass=((1.0, 0.0, 1.0), (0.0, 1.0, 0.0)), similarities=(0.8, 0.6, 0.4), **changes):
+    around = Neighbourhood(
+        np.array(similarities), np.array(mass, dtype=float), changes.pop("model_mass", None), {}, {1: 0.3}
+    )
+    arguments = {
+        "cosines": {0: 0.5},
+        "around": around,
+        "words": WORDS,
+        "passages": {1: 0.2},
+        "note_words": 4,
+        "sharpness": 16.0,
+    }
+    return evidence(TAGS, **{**arguments, **changes})
+
+
+def of(features, row, name):
+    return float(features[row, COLUMN[name]])
+
+
+def test_names_are_unique():
+    assert len(set(FEATURES)) == len(FEATURES)
+
+
+def test_votes_are_shares_over_the_first_neighbours():
+    features = table()
+    assert [of(features, 0, f"vote_{size}") for size in (1, 3, 10)] == pytest.approx([1, 2 / 3, 2 / 3])
+    assert of(features, 1, "vote_1") == 0
+
+
+def test_the_sharper_the_votes_the_more_the_nearest_counts():
+    features = table()
+    assert of(features, 0, "vote_3") < of(features, 0, "vote_soft") < of(features, 0, "vote_sharp")
+
+
+def test_similarities_of_the_notes_that_carry_the_tag():
+    features = table()
+    assert of(features, 0, "best_neighbour") == pytest.approx(0.8)
+    assert of(features, 0, "mean_neighbour") == pytest.approx(0.6)
+    assert of(features, 1, "best_neighbour") == pytest.approx(0.6)
+
+
+def test_a_note_that_a_model_labelled_weighs_less_in_the_whole_too():
+    mass = ((1.0, 0.0), (0.0, 0.25))
+    features = table(mass, (0.5, 0.5), model_mass=np.array([[0, 0], [0, 0.25]]))
+    assert of(features, 0, "vote_10") == pytest.approx(0.8)
+    assert of(features, 1, "vote_model") == pytest.approx(0.2)
+
+
+def test_what_is_missing_is_zero():
+    features = table()
+    assert (of(features, 1, "cosine"), of(features, 1, "cosine_known")) == (0, 0)
+    assert (of(features, 0, "cosine"), of(features, 0, "cosine_known")) == (0.5, 1)
+    assert (of(features, 0, "judged_against"), of(features, 0, "passage")) == (0, 0)
+    assert of(features, 1, "judged_against") == pytest.approx(0.3)
+
+
+def test_words_of_the_note():
+    features = table()
+    assert of(features, 0, "exact_title") == 1
+    assert of(features, 0, "exact_text") == pytest.approx(np.log(3))
+    assert of(features, 0, "name_share") == 1
+    assert of(features, 1, "bm25") == 0
+
+
+def test_without_neighbours_only_the_rest_is_known():
+    features = table(np.zeros((2, 0)), ())
+    assert not features[:, COLUMN["vote_1"] : COLUMN["vote_model"] + 1].any()
+    assert of(features, 0, "cosine") == 0.5
+
+
+def test_no_tags_no_rows():
+    around = Neighbourhood(np.zeros(0), np.zeros((0, 0)), None, {}, {})
+    empty = evidence([], cosines={}, around=around, words=WORDS, passages={}, note_words=3, sharpness=1.0)
+    assert empty.shape == (0, len(FEATURES))

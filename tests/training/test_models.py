@@ -1,0 +1,47 @@
+"""The trained networks against the files they become; needs the ``train`` extra."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("onnx")
+
+from onnxruntime import InferenceSession
+
+from streamproc.training.evidence_models import write_calibrator, write_tagger
+from streamproc.training.perceptron import fit_calibrator, fit_tagger, logits
+from streamproc.training.rows import Rows
+
+
+@pytest.fixture(scope="module")
+def rows():
+    random = np.random.default_rng(0)
+    evidence = random.normal(size=(2000, 5)).astype(np.float32)
+    evidence[:, 4] = 7.0
+    right = (evidence[:, 0] + random.normal(size=2000) * 0.3 > 0).astype(np.float32)
+    return Rows(evidence, right, np.repeat(np.arange(200), 10))
+
+
+def test_the_tagger_learns_and_its_file_gives_the_same_logits(rows, tmp_path):
+    network = fit_tagger(rows, epochs=60)
+    write_tagger(network, tmp_path / "tagger.onnx")
+    expected = logits(network, rows.evidence)[:, 0]
+    found = InferenceSession(str(tmp_path / "tagger.onnx")).run(["logit"], {"evidence": rows.evidence})[0]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert ((found > 0) == (rows.right > 0)).mean() > 0.85
+
+
+def test_an_input_that_never_varied_says_nothing(rows):
+    network = fit_tagger(rows, epochs=1)
+    changed = rows.evidence.copy()
+    changed[:, 4] = -100
+    np.testing.assert_array_equal(logits(network, changed), logits(network, rows.evidence))
+
+
+def test_the_calibrators_file_has_a_yes_and_a_no(rows, tmp_path):
+    network = fit_calibrator(rows, rows.evidence[:, 0], epochs=60)
+    write_calibrator(network, tmp_path / "calibrator.onnx")
+    features = np.concatenate([rows.evidence, rows.evidence[:, :1]], axis=1)
+    found = InferenceSession(str(tmp_path / "calibrator.onnx")).run(["logits"], {"features": features})[0]
+    assert found.shape == (2000, 2)
+    assert ((found[:, 0] > found[:, 1]) == (rows.right > 0)).mean() > 0.85

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from streamproc.evaluation.dataset import Split, read_dataset
+from streamproc.evaluation.prepared import prepare
+from streamproc.evaluation.vectors import VectorCache
+from streamproc.graph.evidence import COLUMN
+from streamproc.graph.thresholds import FITTED
+from streamproc.training.fusion import fit_recall, recall_fit
+from streamproc.training.rows import history_rows, join, rows_of, valid_rows, varied_rows, without_votes
+from tests.evaluation.worlds import WordEncoder, write_dataset
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    dataset = read_dataset(write_dataset(tmp_path / "drinks"))
+    return prepare(dataset, VectorCache(WordEncoder(), "words", tmp_path / "vectors"))
+
+
+def random():
+    return np.random.default_rng(0)
+
+
+def test_a_note_of_the_history_does_not_vote_for_itself(prepared):
+    place = next(i for i, each in enumerate(prepared.dataset.train) if "rare" in each.gold)
+    notes, vectors = [prepared.dataset.train[place]], prepared.vectors[Split.TRAIN][[place]]
+    rows = rows_of(prepared, notes, vectors, FITTED)
+    assert rows.right.sum() >= 1
+    rare = rows.evidence[rows.evidence[:, COLUMN["best_neighbour"]] == 0]
+    assert len(rare) >= 1
+
+
+def test_rows_of_several_sets_keep_their_notes_apart(prepared):
+    part = history_rows(prepared, FITTED, random(), 4)
+    joined = join([part, part])
+    assert joined.note.max() == 2 * part.note.max() + 1
+    assert len(joined.right) == 2 * len(part.right)
+
+
+def test_the_same_seed_gives_the_same_rows(prepared):
+    first, second = (varied_rows(prepared, FITTED, random(), 4) for _ in range(2))
+    np.testing.assert_array_equal(first.evidence, second.evidence)
+    np.testing.assert_array_equal(first.right, second.right)
+
+
+def test_a_new_tag_has_no_votes_and_keeps_its_cosine(prepared):
+    rows = valid_rows(prepared, FITTED, random())
+    new = without_votes(rows, random(), share=1.0)
+    assert not new.evidence[:, COLUMN["vote_10"]].any()
+    np.testing.assert_array_equal(new.evidence[:, COLUMN["cosine"]], rows.evidence[:, COLUMN["cosine"]])
+
+
+def test_recall_is_fitted_to_what_ranks_right_tags_first(prepared):
+    fitted = fit_recall([prepared], FITTED)
+    assert fitted.fusion["vote_soft"] > 0
+    assert recall_fit(fitted, ["drinks"]).fusion == dict(fitted.fusion)
+    assert fit_recall([prepared], FITTED) == fitted
