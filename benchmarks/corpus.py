@@ -22,17 +22,26 @@ TAGS_PER_NOTE = 3
 def make_notes(
     count: int, *, seed: int, tags: list[TagChange] | None = None, prefix: str = "n"
 ) -> list[Note]:
-    """Make notes of about 100 tokens; with tags, each note is labelled with three of them."""
+    """Make notes of about 100 tokens; with tags, each note is labelled with those of its first three sentences.
+
+    A sentence always stands for the same tag, so that notes that are alike have tags in common, as real ones do.
+    """
     rng = random.Random(seed)
     sentences = _sentences()
     notes = []
     for number in range(count):
-        chosen: list[str] = []
-        while sum(sentence.count(" ") + 1 for sentence in chosen) < WORDS_PER_NOTE:
-            chosen.append(rng.choice(sentences))
-        labels = tuple(tag.tag_id for tag in rng.sample(tags, TAGS_PER_NOTE)) if tags else ()
+        chosen: list[int] = []
+        while sum(sentences[each].count(" ") + 1 for each in chosen) < WORDS_PER_NOTE:
+            chosen.append(rng.randrange(len(sentences)))
+        labels = [tags[each % len(tags)].tag_id for each in chosen[:TAGS_PER_NOTE]] if tags else []
+        text = " ".join(sentences[each] for each in chosen[1:])
         notes.append(
-            Note(note_id=f"{prefix}{number}", title=chosen[0][:80], text=" ".join(chosen[1:]), tags=labels)
+            Note(
+                note_id=f"{prefix}{number}",
+                title=sentences[chosen[0]][:80],
+                text=text,
+                tags=tuple(dict.fromkeys(labels)),
+            )
         )
     return notes
 

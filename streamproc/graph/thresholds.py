@@ -23,7 +23,7 @@ class Thresholds:
         reserved_content_tag: the nearest tags that stay whatever the fused score says, so that a tag
             nobody has used yet can be recalled.
         neighbours: how many notes with labels vote.
-        nearest_tags: how many tags to ask the graph for.
+        nearest_tags: how many tags to ask the graph for; more than are taken, for some are merged or retired.
         nearest_notes: how many notes to ask it for; more than vote, for some carry no label that counts.
         sharpness: neighbours vote in proportion to exp(sharpness × similarity).
         min_model_weight: a model's edge votes from this confidence on.
@@ -42,7 +42,7 @@ class Thresholds:
     max_lexical: int = 20
     reserved_content_tag: int = 1
     neighbours: int = 50
-    nearest_tags: int = 64
+    nearest_tags: int = 48
     nearest_notes: int = 64
     sharpness: float = 16.0
     min_model_weight: float = 0.8

@@ -69,6 +69,8 @@ class LaneSize:
     linger_seconds: float
     batches_under_way: int = 4
     """Batches between preparation and confirmation; 1 where a batch must see what the one before it settled."""
+    batches_in_preparation: int = 2
+    """While one is with the models, which need no interpreter, the candidates of another are recalled."""
 
 
 @dataclass(slots=True)
@@ -76,6 +78,8 @@ class _Batch:
     tickets: list[Ticket]
     prepared: list[Prepared]
     repeated: bool = False
+    queued: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once its turn to send has come, or never will."""
     confirmed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -106,7 +110,7 @@ class Lane:
             clock=clock,
         )
         self._slots = asyncio.Semaphore(size.batches_under_way)
-        self._preparing = asyncio.Lock()
+        self._preparing = asyncio.Semaphore(size.batches_in_preparation)
         self._sending = asyncio.Lock()
         self._last: _Batch | None = None
         self._under_way: set[asyncio.Task[None]] = set()
@@ -181,22 +185,22 @@ class Lane:
         if not kept:
             return
         metrics.BATCH_EVENTS.labels(self.name).observe(len(kept))
-        async with self._preparing:
-            began = self._clock.monotonic()
-            prepared = list(await self._work.prepare([record for _, record in kept]))
-            metrics.STAGE_SECONDS.labels(self.name, "process").observe(self._clock.monotonic() - began)
-            batch = _Batch([ticket for ticket, _ in kept], prepared)
-            previous, self._last = self._last, batch
-            try:
-                # Taken before the other is let go: batches queue for sending in the order of their preparation.
-                await self._sending.acquire()
-            except asyncio.CancelledError:
-                batch.confirmed.set()
-                raise
+        # Taken before anything is awaited: batches queue for sending in the order in which they were read.
+        batch = _Batch([ticket for ticket, _ in kept], [])
+        previous, self._last = self._last, batch
         try:
+            async with self._preparing:
+                began = self._clock.monotonic()
+                batch.prepared = list(await self._work.prepare([record for _, record in kept]))
+                metrics.STAGE_SECONDS.labels(self.name, "process").observe(self._clock.monotonic() - began)
+            if previous is not None:
+                await previous.queued.wait()
+            await self._sending.acquire()
+            batch.queued.set()
             await self._deliver(batch, previous, delivery)
         finally:
             # Also when cancelled: the next batch must not wait for this one for ever.
+            batch.queued.set()
             batch.confirmed.set()
         failed = await self._work.settle(batch.prepared)
         if failed:
