@@ -34,7 +34,9 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def root(
     *,
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
 ) -> None:
     """Tags content in real time: notes in, tags with confidences you can rely on out."""
 

@@ -1,0 +1,19 @@
+"""All benchmarks that need no dataset, one after another: ``python -m benchmarks``."""
+
+import subprocess
+import sys
+
+BENCHMARKS = ("pass_through", "pipeline", "recall_cost")
+
+
+def main() -> None:
+    """Run each in a process of its own; end with the first failure's status."""
+    for name in BENCHMARKS:
+        print(f"\n== {name}", flush=True)
+        status = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode
+        if status:
+            sys.exit(status)
+
+
+if __name__ == "__main__":
+    main()
