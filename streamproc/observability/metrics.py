@@ -56,10 +56,16 @@ IN_FLIGHT = Gauge(
     "streamproc_in_flight_events", "Records that were read and have no outcome yet.", registry=REGISTRY
 )
 DEAD_LETTERS = Counter(
-    "streamproc_dead_letters", "Records sent to notes.dead, by class of error.", ["stage", "reason"], registry=REGISTRY
+    "streamproc_dead_letters",
+    "Records sent to notes.dead, by class of error.",
+    ["stage", "reason"],
+    registry=REGISTRY,
 )
 RETRIES = Counter(
-    "streamproc_retries", "Attempts after the first, by class of the error before.", ["agent", "reason"], registry=REGISTRY
+    "streamproc_retries",
+    "Attempts after the first, by class of the error before.",
+    ["agent", "reason"],
+    registry=REGISTRY,
 )
 RECALL_DELAY_SECONDS = Histogram(
     "streamproc_recall_delay_seconds",
@@ -68,7 +74,10 @@ RECALL_DELAY_SECONDS = Histogram(
     registry=REGISTRY,
 )
 BREAKER_OPEN = Gauge(
-    "streamproc_dependency_down", "1 while the dependency is held to be down.", ["dependency"], registry=REGISTRY
+    "streamproc_dependency_down",
+    "1 while the dependency is held to be down.",
+    ["dependency"],
+    registry=REGISTRY,
 )
 READY = Gauge("streamproc_ready", "1 while the worker is ready.", registry=REGISTRY)
 
