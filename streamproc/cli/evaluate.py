@@ -28,7 +28,7 @@ calibrate_app = typer.Typer(
     rich_markup_mode=None,
 )
 train_app = typer.Typer(
-    help="Train models of a bundle (needs the extra: pip install 'streamproc[train]').",
+    help='Train models of a bundle; the extra "train" must be installed.',
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -49,6 +49,7 @@ KNOWN_RULES = {
     "biotools_edam": Rules(category=True),
     "nyt_keywords": Rules(category=True, min_train_count=2),
     "papers_keywords": Rules(min_train_count=2),
+    "samples": Rules(category=True),
 }
 """Rules of datasets that are known by the name of their directory; all others have ``Rules()``."""
 
