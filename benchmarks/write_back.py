@@ -180,10 +180,8 @@ def measure(common: Setting, graph: MemoryGraph, thresholds: Thresholds) -> Figu
     gold = [each.gold for each in notes]
     vectors = common.prepared.vectors[common.split][common.scored]
     at_20 = _recalled(common, graph, notes, vectors, replace(thresholds, candidates=CANDIDATES))
-    emitted, confidences, recalled = (
-        *_emitted(common, notes, found := _recalled(common, graph, notes, vectors, thresholds)),
-        found,
-    )
+    recalled = _recalled(common, graph, notes, vectors, thresholds)
+    emitted, confidences = _emitted(common, notes, recalled)
     right = np.array([tag.tag_id in g for each, g in zip(recalled, gold, strict=True) for tag in each.tags])
     ids = [[each.tag.tag_id for each in of_note] for of_note in emitted]
     sure = [each.confidence for of_note in emitted for each in of_note]
