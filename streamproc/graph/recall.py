@@ -222,9 +222,17 @@ class _Pool:
                     break
 
 
+def _rounded(similarities: list[float]) -> list[float]:
+    rounded: list[float] = np.round(np.array(similarities, dtype=np.float64), _DIGITS).tolist()
+    return rounded
+
+
 def _near_tags(pool: _Pool, thresholds: Thresholds) -> None:
     """C2T: the nearest tags within δ_ct."""
-    near = sorted([(-round(hit.similarity, _DIGITS), hit.tag_id) for hit in pool.hits.tags])
+    similarities = _rounded([hit.similarity for hit in pool.hits.tags])
+    near = sorted(
+        [(-similarity, hit.tag_id) for similarity, hit in zip(similarities, pool.hits.tags, strict=True)]
+    )
     lowest, cosines = -thresholds.delta_content_tag, pool.cosines
     for negative, tag_id in near:
         if negative > lowest or len(cosines) >= thresholds.max_content_tag:
@@ -250,16 +258,19 @@ class _Votes:
 
     def neighbourhood(self, tags: int) -> Neighbourhood:
         """The votes as matrices of this many rows."""
-        rows, columns = np.array(self.rows, dtype=np.intp), np.array(self.columns, dtype=np.intp)
+        width = len(self.similarities)
+        places = np.array(self.rows, dtype=np.intp) * width + np.array(self.columns, dtype=np.intp)
         masses = np.array(self.masses)
-        mass = np.zeros((tags, len(self.similarities)))
+        flat = np.zeros(tags * width)
         # A neighbour may have a tag twice (by two hands, or by a merge): the weightiest word counts.
-        np.maximum.at(mass, (rows, columns), masses)
+        np.maximum.at(flat, places, masses)
+        mass = flat.reshape(tags, width)
         model_mass = None
         if self.from_models:
             models = np.array(self.from_models, dtype=np.intp)
-            model_mass = np.zeros_like(mass)
-            model_mass[rows[models], columns[models]] = masses[models]
+            flat = np.zeros(tags * width)
+            np.maximum.at(flat, places[models], masses[models])
+            model_mass = flat.reshape(tags, width)
             model_mass[model_mass < mass] = 0
         return Neighbourhood(np.array(self.similarities), mass, model_mass, self.for_, self.against)
 
@@ -272,6 +283,7 @@ def _vote(  # noqa: C901 - the innermost loop of recall, kept flat for its speed
     rows, columns, masses = votes.rows, votes.columns, votes.masses
     known, admit, voters, spoken_of = pool.rows.get, pool.row, pool.voters, judgements.of
     own_id, lowest = pool.note.note_id, thresholds.delta_content_content
+    model, unsure = Provenance.MODEL, thresholds.min_model_weight
     voice = {
         Provenance.HUMAN: 1.0,
         Provenance.IMPORT: thresholds.import_vote,
@@ -279,7 +291,13 @@ def _vote(  # noqa: C901 - the innermost loop of recall, kept flat for its speed
         Provenance.MODEL: thresholds.model_vote,
         Provenance.ENCODER: 0.0,
     }
-    near = sorted([(-round(hit.similarity, _DIGITS), hit.note_id, hit.edges) for hit in pool.hits.notes])
+    similarities = _rounded([hit.similarity for hit in pool.hits.notes])
+    near = sorted(
+        [
+            (-similarity, hit.note_id, hit.edges)
+            for similarity, hit in zip(similarities, pool.hits.notes, strict=True)
+        ]
+    )
     for negative, note_id, edges in near:
         if -negative < lowest or len(voters) >= thresholds.neighbours:
             break
@@ -290,21 +308,19 @@ def _vote(  # noqa: C901 - the innermost loop of recall, kept flat for its speed
         if spoken:
             _hear_people(votes, spoken, -negative, column, admit)
         for tag_id, weight, provenance in edges:
-            if spoken and tag_id in spoken:
+            mass = weight * voice[provenance]
+            by_model = provenance is model
+            if mass <= 0 or (by_model and weight < unsure) or (spoken and tag_id in spoken):
                 continue
-            if provenance is Provenance.MODEL:
-                if weight < thresholds.min_model_weight:
-                    continue
-                votes.from_models.append(len(rows))
             row = known(tag_id)
             if row is None:
                 row = admit(tag_id)
             if row >= 0:
+                if by_model:
+                    votes.from_models.append(len(rows))
                 rows.append(row)
                 columns.append(column)
-                masses.append(weight * voice[provenance])
-            elif provenance is Provenance.MODEL:
-                votes.from_models.pop()
+                masses.append(mass)
         if len(rows) > before:
             voters.append(_Voter(note_id, -negative, edges, spoken))
             votes.similarities.append(-negative)
@@ -346,27 +362,35 @@ def _choose(
     """Rows of the candidates: the union of the paths' shares, ranked by the fused score."""
     tags, rows = pool.tags, pool.rows
     votes = table[:, COLUMN["vote_sharp"]]
-    voted = _first(votes, votes > 0, tags, thresholds.max_neighbour_tag)
     near = list(pool.cosines)
     named = [rows[tag_id] for tag_id, _ in pool.named[: thresholds.max_lexical] if rows[tag_id] >= 0]
     confirmed = [row for row, correct in own.items() if correct]
-    if thresholds.fusion:
-        weights = np.zeros(len(FEATURES), dtype=np.float32)
-        for name, weight in thresholds.fusion.items():
-            weights[COLUMN[name]] = weight
-        union = np.zeros(len(tags), dtype=bool)
-        union[near + voted + named] = True
-        ranked = near[: thresholds.reserved_content_tag]
-        # Twice as many as can be needed: reserved, confirmed and rejected ones are among them.
-        ranked_by_score = _first(table @ weights, union, tags, thresholds.candidates + len(own) + len(ranked))
-        room = thresholds.candidates - len(confirmed)
-        kept = list(dict.fromkeys(confirmed + [r for r in ranked_by_score if r not in own][:room]))
-        missing = [row for row in ranked if row not in kept and row not in own]
-        if missing and len(kept) + len(missing) > thresholds.candidates:
-            kept = kept[: thresholds.candidates - len(missing)]
-        return (kept + missing)[: thresholds.candidates]
-    in_turn = dict.fromkeys(confirmed + near + voted + named)
-    return [row for row in in_turn if own.get(row, True)][: thresholds.candidates]
+    if not thresholds.fusion:
+        voted = _first(votes, votes > 0, tags, thresholds.max_neighbour_tag)
+        in_turn = dict.fromkeys(confirmed + near + voted + named)
+        return [row for row in in_turn if own.get(row, True)][: thresholds.candidates]
+    union = votes > 0
+    if np.count_nonzero(union) > thresholds.max_neighbour_tag:
+        voted = _first(votes, union, tags, thresholds.max_neighbour_tag)
+        union[:] = False
+        union[voted] = True
+    union[near + named] = True
+    union[list(own)] = False
+    reserved = [row for row in near[: thresholds.reserved_content_tag] if row not in own]
+    room = thresholds.candidates - len(confirmed)
+    best = _first(table @ _weights(thresholds), union, tags, max(room, 0))
+    missing = [row for row in reserved if row not in best]
+    if missing and len(best) + len(missing) > room:
+        best = best[: max(room - len(missing), 0)]
+    return (confirmed + best + missing)[: thresholds.candidates]
+
+
+def _weights(thresholds: Thresholds) -> npt.NDArray[np.float32]:
+    """The fused score's weight of each column, float32[features]."""
+    weights = np.zeros(len(FEATURES), dtype=np.float32)
+    for name, weight in thresholds.fusion.items():
+        weights[COLUMN[name]] = weight
+    return weights
 
 
 def _first(

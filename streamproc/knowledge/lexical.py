@@ -7,7 +7,7 @@ died before it.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import log
@@ -119,8 +119,8 @@ class LexicalMatch:
         columns = np.zeros((len(tag_ids), 3), dtype=np.float32)
         if not len(self._slots):
             return columns
-        slot_of, before = self._store.slot, self._before
-        wanted = np.array([slot_of(tag_id, before) for tag_id in tag_ids], dtype=np.int64)
+        slot_of = self._store.newest(self._before)
+        wanted = np.array([slot_of(tag_id, -1) for tag_id in tag_ids], dtype=np.int64)
         places = np.searchsorted(self._slots, wanted)
         places[places == len(self._slots)] = 0
         found = self._slots[places] == wanted
@@ -285,12 +285,18 @@ class _Store:
         """Whether a fresh store would be less than half as large: a rare cost, spread over many changes."""
         return self.dead > 1024 and self.dead * 2 > self.slots
 
-    def slot(self, tag_id: str, before: int) -> int:
-        """The newest slot of the tag that is below ``before``; -1 where there is none."""
-        slot = self._newest.get(tag_id, -1)
-        while slot >= before:
-            slot = self._previous[slot]
-        return slot
+    def newest(self, before: int) -> Callable[[str, int], int]:
+        """Gives the newest slot of a tag that is below ``before``, or else its second argument."""
+        if before == self.slots:
+            return self._newest.get
+
+        def look_back(tag_id: str, none: int) -> int:
+            slot = self._newest.get(tag_id, none)
+            while slot >= before:
+                slot = self._previous[slot]
+            return slot
+
+        return look_back
 
     def living(self, slots: int, clock: int) -> Iterable[TagChange]:
         return (self.tags[slot] for slot in range(slots) if self.died[slot] > clock)
