@@ -1,6 +1,8 @@
 """The store on Milvus Lite, on its server, and on a real Milvus where one can be had."""
 
+import asyncio
 import multiprocessing
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -52,13 +54,15 @@ async def any_graph(
 
 async def search_until_seen(graph: Graph, vector: np.ndarray, note_id: str, **limits: int):
     """A server answers from a state that is seconds old at most; a ``.db`` from the newest."""
-    for _ in range(200):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
         (hits,) = await graph.search(vector[None], **{"tags": 0, "notes": 10, "segments": 0, **limits})
         asked_and_empty = (limits.get("tags") and not hits.tags) or (
             limits.get("segments") and not hits.segments
         )
         if any(hit.note_id == note_id for hit in hits.notes) and not asked_and_empty:
             return hits
+        await asyncio.sleep(0.05)
     raise AssertionError(f"{note_id} was never found")
 
 

@@ -31,7 +31,8 @@ from streamproc.inference.protocols import CandidateTag, TaggingRequest
 from streamproc.inference.triton import TritonEncoder, connect, load_triton_encoder, load_triton_models
 from streamproc.inference.triton_connection import REJECTIONS
 from tests.inference.sentences import SENTENCES
-from tests.servers.triton import TritonServer, free_ports
+from tests.servers.process import free_ports
+from tests.servers.triton import TritonServer
 
 AS_IN_PROCESS = 1e-3
 

@@ -7,7 +7,6 @@ data in a temporary directory, has a plain and a SASL listener, and never outliv
 import atexit
 import base64
 import contextlib
-import ctypes
 import hashlib
 import os
 import re
@@ -15,7 +14,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -23,6 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from tests.servers.process import end_with_parent, free_ports
 
 __all__ = ["MAX_MESSAGE_BYTES", "KafkaServer", "why_kafka_cannot_run"]
 
@@ -33,8 +33,6 @@ MAX_MESSAGE_BYTES = 12 * 1024 * 1024
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 JAVA_MIN = 17
-PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may take a lock
 
 LOG4J = """\
 status = error
@@ -92,20 +90,6 @@ def fetch_jars() -> Path:
     return libs
 
 
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
-def _die_with_parent() -> None:
-    # Runs between fork and exec: the kernel ends the broker even when the test run is killed by SIGKILL.
-    if sys.platform == "linux":
-        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 class KafkaServer:
     """One Apache Kafka broker; use it as a context manager.
 
@@ -116,7 +100,7 @@ class KafkaServer:
     password = "correct-horse"  # a test's password, for a broker that only loopback reaches
 
     def __init__(self) -> None:
-        broker, controller, sasl = _free_ports(3)
+        broker, controller, sasl = free_ports(3)
         self.bootstrap = f"127.0.0.1:{broker}"
         self.sasl_bootstrap = f"127.0.0.1:{sasl}"
         """SASL_PLAINTEXT with PLAIN or SCRAM-SHA-512, as :attr:`username` and :attr:`password`."""
@@ -201,7 +185,7 @@ class KafkaServer:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C in the terminal ends the tests first, the broker after them
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock
+                preexec_fn=end_with_parent(),  # noqa: PLW1509 - one system call, no lock
             )
 
     def _end(self, how: signal.Signals) -> None:

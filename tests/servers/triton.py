@@ -7,7 +7,6 @@ gives empty tensors and calls it success), which the package itself must not be 
 
 import atexit
 import contextlib
-import ctypes
 import fcntl
 import hashlib
 import http.client
@@ -15,7 +14,6 @@ import os
 import platform
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -28,7 +26,9 @@ from typing import Self
 
 import pytest
 
-__all__ = ["TritonServer", "free_ports", "install_triton", "triton_server", "triton_url"]
+from tests.servers.process import end_with_parent, free_ports
+
+__all__ = ["TritonServer", "install_triton", "triton_server", "triton_url"]
 
 REQUIRE_TRITON = "STREAMPROC_TESTS_REQUIRE_TRITON"
 REQUIREMENTS = ("nvidia-pytriton==0.7.0", "numpy<2", "onnxruntime>=1.20")
@@ -36,8 +36,6 @@ CACHE = Path("~/.cache/streamproc/tests/triton").expanduser()
 REPOSITORY = Path(__file__).parents[2] / "triton_models"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
-PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None)  # loaded here: between fork and exec nothing may take a lock
 
 
 class TritonUnavailableError(Exception):
@@ -119,20 +117,6 @@ def _triton_home(environment: Path) -> Path:
     return _site_packages(environment) / "pytriton/tritonserver"
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nothing listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-
-
-def _die_with_parent() -> None:
-    # Runs between fork and exec: the kernel ends the server even when the test run is killed by SIGKILL.
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 class TritonServer:
     """One Triton server; use it as a context manager.
 
@@ -196,7 +180,7 @@ class TritonServer:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # the processes of the models end with the group
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call, no lock
+                preexec_fn=end_with_parent(),  # noqa: PLW1509 - one system call, no lock
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._is_ready():
