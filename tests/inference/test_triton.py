@@ -205,7 +205,8 @@ async def test_a_version_is_loaded_while_another_serves(bundle: Bundle, tmp_path
             flowing = asyncio.create_task(traffic())
             await more(3)
             write_repository(bundle, tmp_path, Profile.CPU, version=2)
-            await control.load_model("encoder")
+            for model in ("encoder", "tagger", "calibrator"):
+                await control.load_model(model)
             await second.connection.check()
             after = await second.encode(SENTENCES)
             await more(3)
