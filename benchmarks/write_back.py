@@ -306,6 +306,8 @@ def main() -> None:
     parser.add_argument("--split", type=Split, default=Split.VALID, choices=[Split.VALID, Split.TEST])
     parser.add_argument("--bundle", type=Path, default=default_bundle_path())
     parser.add_argument("--tune", action="store_true", help="try guards on valid instead of reporting")
+    parser.add_argument("--min-model-weight", type=float, default=None, help="the bundle's unless given")
+    parser.add_argument("--model-vote", type=float, default=None, help="the bundle's unless given")
     arguments = parser.parse_args()
     if arguments.tune and arguments.split is not Split.VALID:
         parser.error("guards are chosen on valid only")
@@ -316,6 +318,10 @@ def main() -> None:
     prepared = prepare(read_dataset(arguments.dataset), cache)
     common = setting(prepared, models, arguments.split)
     thresholds = Thresholds.of(bundle.manifest.recall)
+    if arguments.min_model_weight is not None:
+        thresholds = replace(thresholds, min_model_weight=arguments.min_model_weight)
+    if arguments.model_vote is not None:
+        thresholds = replace(thresholds, model_vote=arguments.model_vote)
     digest = hashlib.sha256((bundle.path / "manifest.json").read_bytes()).hexdigest()[:12]
     print(
         f"{prepared.dataset.name} {arguments.split}: {len(common.history)} labelled, {len(common.stream)} streamed, "
