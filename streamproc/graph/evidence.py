@@ -3,6 +3,8 @@
 Every number is absolute: it would be the same had other tags been recalled beside this one. Votes are
 shares over neighbours, never over candidates, and nothing is a rank. So what a model makes of a
 candidate depends neither on the order nor on the company of the others.
+
+What models wrote back stands in ``vote_model`` and changes no other column.
 """
 
 from collections.abc import Sequence
@@ -13,7 +15,7 @@ import numpy.typing as npt
 
 from streamproc.knowledge.lexical import LexicalMatch
 
-__all__ = ["COLUMN", "FEATURES", "VOTE_SIZES", "Neighbourhood", "evidence"]
+__all__ = ["COLUMN", "FEATURES", "VOTE_SIZES", "Neighbourhood", "Votes", "evidence"]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -31,7 +33,7 @@ FEATURES = (
     *(f"vote_{size}" for size in VOTE_SIZES),  # share of the votes of that many nearest notes
     "vote_soft",  # share of all votes, each weighed by exp(6 × similarity)
     "vote_sharp",  # likewise with the fitted sharpness
-    "vote_model",  # part of all votes that models, not people, cast for it
+    "vote_model",  # confidence of models in it, as a share of all that were heard; for recall alone
     "judged_for",  # similarity of the nearest note on which a person confirmed the tag
     "judged_against",  # likewise, rejected
     "exact_title",  # 1 where a name or synonym stands in the title
@@ -55,20 +57,31 @@ COLUMN = {name: column for column, name in enumerate(FEATURES)}
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbourhood:
-    """The votes of the notes around a note; rows of ``mass`` follow the tags of the pool.
+class Votes:
+    """The votes of some neighbours; rows of ``mass`` follow the tags of the pool.
 
     Attributes:
         similarities: float64[neighbours], nearest first.
         mass: float64[tags, neighbours], how much each neighbour's word on each tag weighs.
-        model_mass: the same, of models' edges only; None where there are none.
-        judged_for: row → similarity of the nearest neighbour on which a person confirmed the tag.
-        judged_against: likewise, rejected.
     """
 
     similarities: Float64
     mass: Float64
-    model_mass: Float64 | None
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbourhood:
+    """What was said of the notes around a note.
+
+    Attributes:
+        people: the votes of notes that people have labelled.
+        models: models' confidence in the tags of the notes that they have labelled; None: there are none.
+        judged_for: row → similarity of the nearest neighbour on which a person confirmed the tag.
+        judged_against: likewise, rejected.
+    """
+
+    people: Votes
+    models: Votes | None
     judged_for: dict[int, float]
     judged_against: dict[int, float]
 
@@ -105,8 +118,10 @@ def evidence(
         rows = list(cosines)
         table[rows, 0] = list(cosines.values())
         table[rows, 1] = 1
-    if around.similarities.size:
-        _votes(table, around, sharpness)
+    if around.people.similarities.size:
+        _votes(table, around.people, sharpness)
+    if around.models is not None:
+        table[:, 11] = _tally(around.models, around.people)
     for column, judged in ((12, around.judged_for), (13, around.judged_against), (19, passages)):
         for row, similarity in judged.items():
             table[row, column] = similarity
@@ -115,15 +130,23 @@ def evidence(
     return table
 
 
-def _votes(table: Float32, around: Neighbourhood, sharpness: float) -> None:
-    similarities, mass = around.similarities, around.mass
+def _tally(models: Votes, people: Votes) -> Float64:
+    """Models' word on each tag, float64[tags]; people's votes count in the whole, but for no tag."""
+    weights = np.exp(_SHARPNESS_LOW * models.similarities)
+    whole = weights.sum() + np.exp(_SHARPNESS_LOW * people.similarities).sum()
+    share: Float64 = models.mass @ weights / whole
+    return share
+
+
+def _votes(table: Float32, votes: Votes, sharpness: float) -> None:
+    similarities, mass = votes.similarities, votes.mass
     count = similarities.size
     weights = np.empty((count, len(VOTE_SIZES) + 2))
     weights[:, : len(VOTE_SIZES)] = _FIRST[:count] if count <= len(_FIRST) else _first(count)
     nearer = similarities - similarities[0]
     weights[:, -2] = np.exp(_SHARPNESS_LOW * nearer)
     weights[:, -1] = np.exp(sharpness * nearer)
-    voices = mass.max(axis=0)  # a neighbour that only a model has labelled counts less, also in the whole
+    voices = mass.max(axis=0)  # a neighbour whose word weighs less counts less, also in the whole
     totals = voices @ weights
     shares = (mass @ weights) / totals
     table[:, 4:11] = shares
@@ -132,8 +155,6 @@ def _votes(table: Float32, around: Neighbourhood, sharpness: float) -> None:
     table[:, 2] = alike.max(axis=1)
     carriers = carries.sum(axis=1)
     table[:, 3] = alike.sum(axis=1) / np.maximum(carriers, 1)
-    if around.model_mass is not None:
-        table[:, 11] = (around.model_mass @ weights[:, -2]) / totals[-2]
     table[:, 20] = similarities[0]
     table[:, 21] = similarities[:10].mean()
     table[:, 22] = similarities.mean()

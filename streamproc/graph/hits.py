@@ -46,7 +46,11 @@ class SegmentHit:
 
 @dataclass(frozen=True, slots=True)
 class Hits:
-    """Everything the graph finds for one note, each list nearest first, ties in order of id."""
+    """Everything the graph finds for one note, each list nearest first, ties in order of id.
+
+    Similarities are rounded to five digits before they are compared: the last bits of a product depend on
+    how many vectors were multiplied at once, and must not change an order. Recall relies on both.
+    """
 
     tags: tuple[TagHit, ...]
     notes: tuple[NoteHit, ...]
@@ -58,6 +62,8 @@ class Graph(Protocol):
 
     async def search(self, vectors: np.ndarray, *, tags: int, notes: int, segments: int) -> Sequence[Hits]:
         """Find the nearest vertices of each vector, in one batched search per kind of vertex.
+
+        A vector finds the same in any batch; see :class:`Hits` for the order.
 
         Args:
             vectors: float32[n, dimension], of unit length.

@@ -14,6 +14,9 @@ Float32 = npt.NDArray[np.float32]
 # Vectors searched at a time: their similarities to a graph of 35,000 notes take 36 MB.
 _CHUNK = 256
 
+_DIGITS = 5  # to which similarities are rounded, as ``hits.Hits`` has it
+_SURPLUS = 4  # taken beyond those wanted, so that ties at the end fall the same way however rounding fell
+
 
 class MemoryGraph:
     """Vertices in arrays, searched exactly.
@@ -97,12 +100,14 @@ def _top(similarities: Float32, count: int, ids: Sequence[str]) -> list[list[tup
     width = similarities.shape[1]
     if not width or count <= 0:
         return [[] for _ in similarities]
-    if width > count:
-        places = np.argpartition(similarities, width - count, axis=1)[:, width - count :]
+    taken = count + _SURPLUS
+    if width > taken:
+        places = np.argpartition(similarities, width - taken, axis=1)[:, width - taken :]
     else:
         places = np.broadcast_to(np.arange(width), similarities.shape)
-    values = np.take_along_axis(similarities, places, axis=1)
+    values = np.take_along_axis(similarities, places, axis=1).astype(np.float64)
+    rounded = np.clip(np.round(values, _DIGITS), -1.0, 1.0)
     return [
-        sorted(zip(row, row_places, strict=True), key=lambda each: (-each[0], ids[each[1]]))
-        for row, row_places in zip(values.tolist(), places.tolist(), strict=True)
+        sorted(zip(row, row_places, strict=True), key=lambda each: (-each[0], ids[each[1]]))[:count]
+        for row, row_places in zip(rounded.tolist(), places.tolist(), strict=True)
     ]

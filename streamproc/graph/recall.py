@@ -4,8 +4,10 @@ Three paths lead to a tag. C2T: the tag's vector is near. C2C2T: notes near this
 vote. Lexical: its words stand in the note. Edges are read as they were written; redirects and people's
 judgements are applied here, at the moment of reading, so that both take effect at once.
 
-The guard against self-reinforcement: a person's word outweighs a model's, and a model's edge votes
-only where it was confident. A neighbour whom only a model has labelled weighs less in the whole, too.
+The guard against self-reinforcement: only people's words (a judgement, an import, an author's tag) vote.
+What models said of the notes near by, where they were confident, is tallied apart from it and fills one
+column, ``vote_model``, that recall weighs and taggers are not trained on: it can bring a tag to be
+considered, never make it look better than people's words do.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,15 +22,14 @@ from streamproc.events.graph import Provenance
 from streamproc.events.note import Note
 from streamproc.events.tag import TagChange, TagPolicy
 from streamproc.events.tagged import NeighbourEvidence, RecallPath, TagEvidence
-from streamproc.graph.evidence import COLUMN, FEATURES, Neighbourhood, evidence
+from streamproc.graph.evidence import COLUMN, FEATURES, Neighbourhood, Votes, evidence
 from streamproc.graph.hits import Edge, Hits
 from streamproc.graph.thresholds import Thresholds
 from streamproc.knowledge.lexical import LexicalIndex, LexicalMatch, surface
 
 __all__ = ["Judged", "Recalled", "TagView", "explain", "recall"]
 
-# Similarities are rounded before anything is compared: the same search in another batch may differ in
-# the last bits, and must not change an order.
+# Scores are rounded before they are compared: sums that differ in the last bits must not change an order.
 _DIGITS = 5
 
 _SHOWN_NEIGHBOURS = 3
@@ -92,9 +93,9 @@ def recall(
         judgements: what people said, of the neighbours and of the note itself.
         thresholds: of the bundle in use.
     """
-    pool = _Pool(note, hits, repository)
+    pool = _Pool(note, hits, repository, thresholds.min_model_weight)
     _near_tags(pool, thresholds)
-    votes = _vote(pool, judgements, thresholds)
+    poll = _vote(pool, judgements, thresholds)
     for tag_id, _ in pool.named[: thresholds.max_lexical]:
         pool.row(tag_id)
     own: dict[int, bool] = {}
@@ -105,7 +106,7 @@ def recall(
     table = evidence(
         [tag.tag_id for tag in pool.tags],
         cosines=pool.cosines,
-        around=votes.neighbourhood(len(pool.tags)),
+        around=poll.neighbourhood(len(pool.tags)),
         words=pool.words,
         passages=_passages(pool, repository),
         note_words=note.title.count(" ") + note.text.count(" ") + 2,
@@ -151,7 +152,7 @@ def explain(recalled: Recalled, candidate: int) -> tuple[tuple[RecallPath, ...],
 
 
 class _Voter(NamedTuple):
-    """A neighbour that votes, and what people said of its tags."""
+    """A neighbour that people or models labelled, its edges that count, and what people said of its tags."""
 
     note_id: str
     similarity: float
@@ -165,6 +166,7 @@ class _Pool:
     __slots__ = (
         "cosines",
         "hits",
+        "least_confidence",
         "named",
         "note",
         "passages",
@@ -175,10 +177,11 @@ class _Pool:
         "words",
     )
 
-    def __init__(self, note: Note, hits: Hits, repository: TagView) -> None:
+    def __init__(self, note: Note, hits: Hits, repository: TagView, least_confidence: float) -> None:
         self.note = note
         self.hits = hits
         self.repository = repository
+        self.least_confidence = least_confidence
         self.tags: list[TagChange] = []
         self.rows: dict[str, int] = {}
         self.cosines: dict[int, float] = {}
@@ -207,12 +210,13 @@ class _Pool:
         return row
 
     def carriers(self, row: int) -> Iterator[NeighbourEvidence]:
-        """The neighbours that carry the tag, nearest first."""
+        """The neighbours that carry the tag, by a word that counts, nearest first."""
         for note_id, similarity, edges, spoken in self.voters:
             words = [Edge(tag_id, 1.0, Provenance.HUMAN) for tag_id, correct in spoken.items() if correct]
             words += [edge for edge in edges if edge.tag_id not in spoken]
             for tag_id, weight, provenance in words:
-                if self.rows.get(tag_id) == row:
+                heard = provenance is not Provenance.MODEL or weight >= self.least_confidence
+                if heard and weight > 0 and self.rows.get(tag_id) == row:
                     yield NeighbourEvidence(
                         note_id=note_id,
                         similarity=min(similarity, 1.0),
@@ -222,92 +226,88 @@ class _Pool:
                     break
 
 
-def _rounded(similarities: list[float]) -> list[float]:
-    rounded: list[float] = np.round(np.array(similarities, dtype=np.float64), _DIGITS).tolist()
-    return rounded
-
-
 def _near_tags(pool: _Pool, thresholds: Thresholds) -> None:
     """C2T: the nearest tags within δ_ct."""
-    similarities = _rounded([hit.similarity for hit in pool.hits.tags])
-    near = sorted(
-        [(-similarity, hit.tag_id) for similarity, hit in zip(similarities, pool.hits.tags, strict=True)]
-    )
-    lowest, cosines = -thresholds.delta_content_tag, pool.cosines
-    for negative, tag_id in near:
-        if negative > lowest or len(cosines) >= thresholds.max_content_tag:
+    lowest, cosines = thresholds.delta_content_tag, pool.cosines
+    for hit in pool.hits.tags:
+        if hit.similarity < lowest or len(cosines) >= thresholds.max_content_tag:
             break
-        row = pool.row(tag_id)
+        row = pool.row(hit.tag_id)
         if row >= 0 and row not in cosines:  # a merged tag's vector may be nearer than its successor's
-            cosines[row] = -negative
+            cosines[row] = hit.similarity
 
 
-class _Votes:
-    """Votes as they are collected: parallel lists, one entry an edge."""
+class _Ballots:
+    """Votes as they are collected: parallel lists, one entry an edge, and the similarity of each voter."""
 
-    __slots__ = ("against", "columns", "for_", "from_models", "masses", "rows", "similarities")
+    __slots__ = ("columns", "masses", "rows", "similarities")
 
     def __init__(self) -> None:
         self.rows: list[int] = []
         self.columns: list[int] = []
         self.masses: list[float] = []
-        self.from_models: list[int] = []
         self.similarities: list[float] = []
+
+    def cast(self, row: int, mass: float) -> None:
+        """A vote of the neighbour that is being heard."""
+        self.rows.append(row)
+        self.columns.append(len(self.similarities))
+        self.masses.append(mass)
+
+    def votes(self, tags: int) -> Votes:
+        """The votes as a matrix of this many rows."""
+        width = len(self.similarities)
+        places = np.array(self.rows, dtype=np.intp) * width + np.array(self.columns, dtype=np.intp)
+        mass = np.zeros(tags * width)
+        # A neighbour may have a tag twice (by two hands, or by a merge): the weightiest word counts.
+        np.maximum.at(mass, places, np.array(self.masses))
+        return Votes(np.array(self.similarities), mass.reshape(tags, width))
+
+
+class _Poll:
+    """What was heard of the notes near by: people and models apart."""
+
+    __slots__ = ("against", "for_", "models", "people")
+
+    def __init__(self) -> None:
+        self.people = _Ballots()
+        self.models = _Ballots()
         self.for_: dict[int, float] = {}
         self.against: dict[int, float] = {}
 
     def neighbourhood(self, tags: int) -> Neighbourhood:
         """The votes as matrices of this many rows."""
-        width = len(self.similarities)
-        places = np.array(self.rows, dtype=np.intp) * width + np.array(self.columns, dtype=np.intp)
-        masses = np.array(self.masses)
-        flat = np.zeros(tags * width)
-        # A neighbour may have a tag twice (by two hands, or by a merge): the weightiest word counts.
-        np.maximum.at(flat, places, masses)
-        mass = flat.reshape(tags, width)
-        model_mass = None
-        if self.from_models:
-            models = np.array(self.from_models, dtype=np.intp)
-            flat = np.zeros(tags * width)
-            np.maximum.at(flat, places[models], masses[models])
-            model_mass = flat.reshape(tags, width)
-            model_mass[model_mass < mass] = 0
-        return Neighbourhood(np.array(self.similarities), mass, model_mass, self.for_, self.against)
+        models = self.models.votes(tags) if self.models.rows else None
+        return Neighbourhood(self.people.votes(tags), models, self.for_, self.against)
 
 
 def _vote(  # noqa: C901 - the innermost loop of recall, kept flat for its speed
     pool: _Pool, judgements: Judged, thresholds: Thresholds
-) -> _Votes:
-    """C2C2T: the nearest notes within δ_cc that carry labels vote with their edges."""
-    votes = _Votes()
-    rows, columns, masses = votes.rows, votes.columns, votes.masses
+) -> _Poll:
+    """C2C2T: the nearest notes within δ_cc that people have labelled vote; models are heard as far as they reach."""
+    poll = _Poll()
+    people, models = poll.people, poll.models
     known, admit, voters, spoken_of = pool.rows.get, pool.row, pool.voters, judgements.of
-    own_id, lowest = pool.note.note_id, thresholds.delta_content_content
+    own_id, lowest, wanted = pool.note.note_id, thresholds.delta_content_content, thresholds.neighbours
     model, unsure = Provenance.MODEL, thresholds.min_model_weight
     voice = {
         Provenance.HUMAN: 1.0,
         Provenance.IMPORT: thresholds.import_vote,
         Provenance.AUTHOR: thresholds.author_vote,
-        Provenance.MODEL: thresholds.model_vote,
+        Provenance.MODEL: 1.0,
         Provenance.ENCODER: 0.0,
     }
-    similarities = _rounded([hit.similarity for hit in pool.hits.notes])
-    near = sorted(
-        [
-            (-similarity, hit.note_id, hit.edges)
-            for similarity, hit in zip(similarities, pool.hits.notes, strict=True)
-        ]
-    )
-    for negative, note_id, edges in near:
-        if -negative < lowest or len(voters) >= thresholds.neighbours:
+    for hit in pool.hits.notes:
+        note_id, similarity = hit.note_id, hit.similarity
+        if similarity < lowest or len(people.similarities) >= wanted:
             break
         if note_id == own_id:
             continue
-        column, before = len(voters), len(rows)
+        before, before_models = len(people.rows), len(models.rows)
         spoken = spoken_of(note_id)
         if spoken:
-            _hear_people(votes, spoken, -negative, column, admit)
-        for tag_id, weight, provenance in edges:
+            _hear_people(poll, spoken, similarity, admit)
+        for tag_id, weight, provenance in hit.edges:
             mass = weight * voice[provenance]
             by_model = provenance is model
             if mass <= 0 or (by_model and weight < unsure) or (spoken and tag_id in spoken):
@@ -316,19 +316,19 @@ def _vote(  # noqa: C901 - the innermost loop of recall, kept flat for its speed
             if row is None:
                 row = admit(tag_id)
             if row >= 0:
-                if by_model:
-                    votes.from_models.append(len(rows))
-                rows.append(row)
-                columns.append(column)
-                masses.append(mass)
-        if len(rows) > before:
-            voters.append(_Voter(note_id, -negative, edges, spoken))
-            votes.similarities.append(-negative)
-    return votes
+                (models if by_model else people).cast(row, mass)
+        by_people, by_models = len(people.rows) > before, len(models.rows) > before_models
+        if by_people:
+            people.similarities.append(similarity)
+        if by_models:
+            models.similarities.append(similarity)
+        if by_people or by_models:
+            voters.append(_Voter(note_id, similarity, hit.edges, spoken))
+    return poll
 
 
 def _hear_people(
-    votes: _Votes, spoken: Mapping[str, bool], similarity: float, column: int, admit: Callable[[str], int]
+    poll: _Poll, spoken: Mapping[str, bool], similarity: float, admit: Callable[[str], int]
 ) -> None:
     """People's word on a neighbour: a confirmed tag votes in full, a rejected one counts against."""
     for tag_id, correct in spoken.items():
@@ -336,23 +336,20 @@ def _hear_people(
         if row < 0:
             continue
         if correct:
-            votes.rows.append(row)
-            votes.columns.append(column)
-            votes.masses.append(1.0)
-            votes.for_.setdefault(row, similarity)
+            poll.people.cast(row, 1.0)
+            poll.for_.setdefault(row, similarity)
         else:
-            votes.against.setdefault(row, similarity)
+            poll.against.setdefault(row, similarity)
 
 
 def _passages(pool: _Pool, repository: TagView) -> dict[int, float]:
     """Row → similarity of the nearest retrieved passage about the tag; brings no tag by itself."""
     nearest: dict[int, float] = {}
     for hit in pool.hits.segments:
-        similarity = round(hit.similarity, _DIGITS)
         rows = {pool.rows.get(tag_id, -1) for tag_id in repository.segment_tags(hit.segment_id)} - {-1}
         pool.passages.append((hit.segment_id, rows))
         for row in rows:
-            nearest[row] = max(similarity, nearest.get(row, similarity))
+            nearest.setdefault(row, hit.similarity)
     return nearest
 
 
@@ -361,7 +358,7 @@ def _choose(
 ) -> list[int]:
     """Rows of the candidates: the union of the paths' shares, ranked by the fused score."""
     tags, rows = pool.tags, pool.rows
-    votes = table[:, COLUMN["vote_sharp"]]
+    votes = table[:, COLUMN["vote_sharp"]] + table[:, COLUMN["vote_model"]]
     near = list(pool.cosines)
     named = [rows[tag_id] for tag_id, _ in pool.named[: thresholds.max_lexical] if rows[tag_id] >= 0]
     confirmed = [row for row, correct in own.items() if correct]

@@ -22,12 +22,11 @@ class Thresholds:
         max_lexical: most candidates taken by their words.
         reserved_content_tag: the nearest tags that stay whatever the fused score says, so that a tag
             nobody has used yet can be recalled.
-        neighbours: how many notes with labels vote.
+        neighbours: how many notes with labels of people vote; models are heard on the notes among them.
         nearest_tags: how many tags to ask the graph for; more than are taken, for some are merged or retired.
-        nearest_notes: how many notes to ask it for; more than vote, for some carry no label that counts.
+        nearest_notes: how many notes to ask it for; more than vote, for many carry labels of models only.
         sharpness: neighbours vote in proportion to exp(sharpness × similarity).
-        min_model_weight: a model's edge votes from this confidence on.
-        model_vote: how much a model's edge weighs beside a person's.
+        min_model_weight: a model's edge is heard from this confidence on.
         import_vote: how much an imported label weighs beside a person's judgement on the note.
         author_vote: how much an author's own tag weighs beside it.
         fusion: weights of evidence columns, by name, whose sum ranks the union of the paths; empty:
@@ -43,10 +42,9 @@ class Thresholds:
     reserved_content_tag: int = 1
     neighbours: int = 50
     nearest_tags: int = 48
-    nearest_notes: int = 64
+    nearest_notes: int = 128
     sharpness: float = 16.0
-    min_model_weight: float = 0.8
-    model_vote: float = 0.4
+    min_model_weight: float = 0.5
     import_vote: float = 0.95
     author_vote: float = 0.8
     fusion: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
@@ -87,6 +85,7 @@ FITTED = Thresholds(
             "vote_30": 0.6,
             "vote_soft": 4.5,
             "vote_sharp": 2.7,
+            "vote_model": 24.0,
             "exact_title": 1.3,
             "exact_text": 1.2,
             "bm25": 0.3,
@@ -94,4 +93,9 @@ FITTED = Thresholds(
         }
     )
 )
-"""For a bundle whose recall was never fitted: fitted to all-MiniLM-L6-v2 and rounded."""
+"""For a bundle whose recall was never fitted: fitted to all-MiniLM-L6-v2 and rounded.
+
+Models emit few tags a note and are heard as shares of everybody near by, hence the large weight of
+``vote_model``: a tag that every third neighbour carries by a model's word gains as much as one that people
+gave to all of them. It is the λ of ``benchmarks/write_back.py``.
+"""

@@ -1,7 +1,8 @@
 """Fits recall to an encoder and to data: which weights rank the union of the paths best.
 
 A logistic regression of "the tag is right" on the evidence of everything that any path brings. It is
-convex and deterministic, so the same data give the same weights.
+convex and deterministic, so the same data give the same weights. History is what people labelled, so the
+weight of models' edges cannot be fitted to it: it stays as it is.
 """
 
 from collections.abc import Sequence
@@ -58,7 +59,8 @@ def fit_recall(
     random = np.random.default_rng(seed)
     wide = replace(thresholds, candidates=_POOL)
     rows = join([history_rows(each, wide, random, notes_a_set) for each in prepared])
-    return replace(thresholds, fusion=MappingProxyType(_weights(rows)))
+    kept = {name: weight for name, weight in thresholds.fusion.items() if name == "vote_model"}
+    return replace(thresholds, fusion=MappingProxyType(_weights(rows) | kept))
 
 
 def recall_fit(thresholds: Thresholds, fitted_on: Sequence[str]) -> RecallFit:

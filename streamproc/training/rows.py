@@ -1,8 +1,11 @@
 """Training rows from labelled history: each note recalled as if it were new, its labels as the truth.
 
 History notes never recall themselves, so a row looks as it will in service. Rows are made under several
-conditions (a full history, a thin one, one partly labelled by models, one that people have judged, new
-tags), so that the models carry over to graphs that look different.
+conditions (a full history, a thin one, one that people have judged, new tags), so that the models carry
+over to graphs that look different.
+
+No condition has notes that models labelled: ``vote_model`` never varies, so the models cannot learn from
+it, and what they once emitted does not make them surer of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.evaluation.dataset import LabelledNote, Split
-from streamproc.evaluation.prepared import NO_JUDGEMENTS, Prepared, history_graph, import_edges, recall_all
-from streamproc.events.graph import Provenance
+from streamproc.evaluation.prepared import NO_JUDGEMENTS, Prepared, history_graph, recall_all
 from streamproc.graph.evidence import COLUMN, FEATURES
-from streamproc.graph.hits import Edge
 from streamproc.graph.memory import MemoryGraph
 from streamproc.graph.recall import Judged
 from streamproc.graph.thresholds import Thresholds
@@ -36,8 +37,6 @@ _VOTES = [
 _VARIED_SHARE = 0.25
 
 _THIN_SHARES = (0.03, 0.2)  # of the history that is left
-_MODEL_SHARE = 0.4  # of notes that only a model has labelled
-_MODEL_WRONG = 0.15  # of a model's confident tags; about what the first tagger gets wrong above .8
 _JUDGED_SHARE = 0.15  # of notes on which people have spoken
 _NEW_TAG_SHARE = 0.08  # of rows whose tag nobody has used yet
 
@@ -118,14 +117,12 @@ def valid_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most:
 
 
 def varied_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most: int) -> Rows:
-    """Rows under thinner, written-back and judged histories, beside the full one."""
+    """Rows under thinner and judged histories, beside the full one."""
     few = max(int(most * _VARIED_SHARE), 1)
     parts = [history_rows(prepared, thresholds, random, most)]
     for share in _THIN_SHARES:
         notes, vectors = _draw(prepared, random, few)
         parts.append(rows_of(prepared, notes, vectors, thresholds, graph=_thinned(prepared, share, random)))
-    notes, vectors = _draw(prepared, random, few)
-    parts.append(rows_of(prepared, notes, vectors, thresholds, graph=_written_back(prepared, random)))
     notes, vectors = _draw(prepared, random, few)
     parts.append(rows_of(prepared, notes, vectors, thresholds, judgements=_Judges(prepared, random)))
     return join(parts)
@@ -155,21 +152,6 @@ def _thinned(prepared: Prepared, share: float, random: Random) -> MemoryGraph:
         [train[place] for place in places],
         prepared.vectors[Split.TRAIN][places],
     )
-
-
-def _written_back(prepared: Prepared, random: Random) -> MemoryGraph:
-    """A history of which a part was labelled by a model, with the mistakes a model makes."""
-    train = prepared.dataset.train
-    graph = history_graph(prepared.dataset, prepared.tag_vectors, train, prepared.vectors[Split.TRAIN])
-    used = [sorted(each.gold) for each in train]
-    for place in np.flatnonzero(random.random(len(train)) < _MODEL_SHARE):
-        edges = []
-        for edge in import_edges(train[place]):
-            others = used[random.integers(len(used))] if random.random() < _MODEL_WRONG else None
-            tag_id = others[0] if others else edge.tag_id
-            edges.append(Edge(tag_id, float(random.uniform(0.6, 1.0)), Provenance.MODEL))
-        graph.relabel(int(place), tuple(edges))
-    return graph
 
 
 class _Judges:

@@ -66,12 +66,17 @@ def edge(tag_id, provenance=Provenance.IMPORT, weight=1.0):
 
 
 def hits(tags=(), notes=(), segments=()):
-    """Hits from (id, similarity) of tags, (id, similarity, edges) of notes, (id, similarity) of segments."""
+    """Hits, as a graph orders and rounds them, from (id, similarity) and, for notes, edges."""
     return Hits(
-        tags=tuple(TagHit(*each) for each in tags),
+        tags=tuple(TagHit(*each) for each in in_order(tags)),
         notes=tuple(
             NoteHit(note_id, similarity, tuple(e if isinstance(e, Edge) else edge(e) for e in edges))
-            for note_id, similarity, edges in notes
+            for note_id, similarity, edges in in_order(notes)
         ),
-        segments=tuple(SegmentHit(*each) for each in segments),
+        segments=tuple(SegmentHit(*each) for each in in_order(segments)),
     )
+
+
+def in_order(found):
+    rounded = [(each[0], round(each[1], 5), *each[2:]) for each in found]
+    return sorted(rounded, key=lambda each: (-each[1], each[0]))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from streamproc.graph.evidence import COLUMN, FEATURES, Neighbourhood, evidence
+from streamproc.graph.evidence import COLUMN, FEATURES, Neighbourhood, Votes, evidence
 from streamproc.knowledge.lexical import LexicalIndex
 from tests.graph.recalling import tag
 
@@ -10,9 +10,8 @@ WORDS = LexicalIndex.build([tag(tag_id) for tag_id in TAGS]).match("Tea", "tea a
 
 
 def table(mass=((1.0, 0.0, 1.0), (0.0, 1.0, 0.0)), similarities=(0.8, 0.6, 0.4), **changes):
-    around = Neighbourhood(
-        np.array(similarities), np.array(mass, dtype=float), changes.pop("model_mass", None), {}, {1: 0.3}
-    )
+    people = Votes(np.array(similarities), np.array(mass, dtype=float))
+    around = Neighbourhood(people, changes.pop("models", None), {}, {1: 0.3})
     arguments = {
         "cosines": {0: 0.5},
         "around": around,
@@ -50,11 +49,24 @@ def test_similarities_of_the_notes_that_carry_the_tag():
     assert of(features, 1, "best_neighbour") == pytest.approx(0.6)
 
 
-def test_a_note_that_a_model_labelled_weighs_less_in_the_whole_too():
-    mass = ((1.0, 0.0), (0.0, 0.25))
-    features = table(mass, (0.5, 0.5), model_mass=np.array([[0, 0], [0, 0.25]]))
+def test_a_note_whose_word_weighs_less_weighs_less_in_the_whole_too():
+    features = table(((1.0, 0.0), (0.0, 0.25)), (0.5, 0.5))
     assert of(features, 0, "vote_10") == pytest.approx(0.8)
-    assert of(features, 1, "vote_model") == pytest.approx(0.2)
+
+
+def test_models_are_tallied_apart():
+    models = Votes(np.array([0.8]), np.array([[0.0], [0.6]]))
+    features = table(similarities=(0.8, 0.8, 0.8), models=models)
+    assert of(features, 1, "vote_model") == pytest.approx(0.6 / 4)
+    assert of(features, 0, "vote_model") == 0
+    others = [column for name, column in COLUMN.items() if name != "vote_model"]
+    np.testing.assert_array_equal(features[:, others], table(similarities=(0.8, 0.8, 0.8))[:, others])
+
+
+def test_models_are_heard_where_people_said_nothing():
+    features = table(np.zeros((2, 0)), (), models=Votes(np.array([0.4]), np.array([[0.9], [0.0]])))
+    assert of(features, 0, "vote_model") == pytest.approx(0.9)
+    assert of(features, 0, "voters") == 0
 
 
 def test_what_is_missing_is_zero():
@@ -80,6 +92,6 @@ def test_without_neighbours_only_the_rest_is_known():
 
 
 def test_no_tags_no_rows():
-    around = Neighbourhood(np.zeros(0), np.zeros((0, 0)), None, {}, {})
+    around = Neighbourhood(Votes(np.zeros(0), np.zeros((0, 0))), None, {}, {})
     empty = evidence([], cosines={}, around=around, words=WORDS, passages={}, note_words=3, sharpness=1.0)
     assert empty.shape == (0, len(FEATURES))

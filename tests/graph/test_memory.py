@@ -50,3 +50,16 @@ def test_an_empty_graph_finds_nothing():
     empty = MemoryGraph(tag_ids=[], tag_vectors=none, note_ids=[], note_vectors=none, edges=[])
     (found,) = empty.nearest(unit([[0, 1]]), tags=3, notes=3, segments=3)
     assert (found.tags, found.notes, found.segments) == ((), (), ())
+
+
+def test_similarities_that_differ_in_the_last_bits_are_ties():
+    vectors = np.array([[0.5], [0.5 + 2e-7], [0.5 - 2e-7], [0.50002]], dtype=np.float32)
+    near = MemoryGraph(
+        tag_ids=[],
+        tag_vectors=np.zeros((0, 1), dtype=np.float32),
+        note_ids=["c", "b", "a", "d"],
+        note_vectors=vectors,
+        edges=[()] * 4,
+    )
+    (found,) = near.nearest(np.ones((1, 1), dtype=np.float32), tags=0, notes=3)
+    assert [(hit.note_id, hit.similarity) for hit in found.notes] == [("d", 0.50002), ("a", 0.5), ("b", 0.5)]

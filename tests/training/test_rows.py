@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,17 @@ def test_a_new_tag_has_no_votes_and_keeps_its_cosine(prepared):
     new = without_votes(rows, random(), share=1.0)
     assert not new.evidence[:, COLUMN["vote_10"]].any()
     np.testing.assert_array_equal(new.evidence[:, COLUMN["cosine"]], rows.evidence[:, COLUMN["cosine"]])
+
+
+def test_models_learn_nothing_from_what_models_wrote_back(prepared):
+    rows = varied_rows(prepared, FITTED, random(), 4)
+    assert not rows.evidence[:, COLUMN["vote_model"]].any()
+
+
+def test_the_weight_of_models_edges_stays_when_recall_is_fitted(prepared):
+    fitted = fit_recall([prepared], replace(FITTED, fusion={"vote_model": 7.0}))
+    assert fitted.fusion["vote_model"] == 7.0
+    assert fitted.fusion["vote_soft"] > 0
 
 
 def test_recall_is_fitted_to_what_ranks_right_tags_first(prepared):
