@@ -6,7 +6,7 @@ nobody asked for. At 10,000 notes that costs as much as the models. :func:`speed
 its place that gives the same hits: which rows of a file are live is kept until the files change, and
 only the columns that were asked for are decoded.
 
-It stands in for one inner function, of the releases that ``tests/graph/test_lite.py`` holds it against.
+It stands in for two inner functions (the search, and the answer's columns), of the releases that ``tests/graph/test_lite.py`` holds it against.
 Any other release, and any search with a filter, with partitions or by another metric, is left as it
 is; so are Milvus servers.
 """
@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["RELEASES", "array_search", "speed_up"]
+__all__ = ["RELEASES", "array_search", "columnar_answer", "speed_up"]
 
 RELEASES = ("3.2.",)
 """Beginnings of the releases of milvus-lite that the search is known to stand in for."""
 
 Search = Callable[..., list[list[dict[str, Any]]]]
+Answer = Callable[..., Any]
 Bool = npt.NDArray[np.bool_]
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
@@ -64,11 +65,61 @@ def speed_up() -> bool:
     """Put the search in place, once a process; whether it is in place."""
     if not version("milvus-lite").startswith(RELEASES):
         return False
-    from milvus_lite.engine import collection  # noqa: PLC0415 - an internal module of Milvus Lite only
+    # Internal modules of Milvus Lite only.
+    from milvus_lite.adapter.grpc import servicer  # noqa: PLC0415
+    from milvus_lite.engine import collection  # noqa: PLC0415
 
     if not getattr(collection.execute_search_with_index, "with_arrays", False):
         collection.execute_search_with_index = array_search(collection.execute_search_with_index)
+        servicer.build_search_result_data = columnar_answer(servicer.build_search_result_data)
     return True
+
+
+def columnar_answer(original: Answer) -> Answer:
+    """An answer with the signature and the content of ``milvus_lite``'s ``build_search_result_data``.
+
+    Args:
+        original: that function, for answers that are grouped, have dynamic fields or times; it copies every hit
+            before it turns them into columns.
+    """
+    from milvus_lite.adapter.grpc.translators.records import _build_field_data  # noqa: PLC0415
+    from milvus_lite.engine.projection import projection_output_fields  # noqa: PLC0415
+    from milvus_lite.schema.types import DataType  # noqa: PLC0415
+    from pymilvus.grpc_gen import schema_pb2  # noqa: PLC0415
+
+    def answer(
+        results: Sequence[Sequence[dict[str, Any]]], schema: Any, top_k: int, pk_name: str, **options: Any
+    ) -> Any:
+        plan = options.get("projection_plan")
+        fields = {field.name: field for field in schema.fields}
+        special = options.get("group_by_field") is not None or options.get("time_fields")
+        if (
+            plan is None
+            or special
+            or schema.enable_dynamic_field
+            or fields[pk_name].dtype != DataType.VARCHAR
+        ):
+            return original(results=results, schema=schema, top_k=top_k, pk_name=pk_name, **options)
+        hits = [hit for found in results for hit in found]
+        identities = [hit["id"] for hit in hits]
+        wanted = set(plan.response_schema_fields)
+        columns = [
+            (name, identities if name == pk_name else [hit["entity"].get(name) for hit in hits])
+            for name in fields
+            if name in wanted
+        ]
+        return schema_pb2.SearchResultData(
+            num_queries=len(results),
+            top_k=top_k,
+            fields_data=[_build_field_data(name, fields[name], column) for name, column in columns],
+            scores=[hit["distance"] for hit in hits],
+            ids=schema_pb2.IDs(str_id=schema_pb2.StringArray(data=identities)),
+            topks=[len(found) for found in results],
+            output_fields=list(projection_output_fields(plan, schema, include_primary=True)),
+            primary_field_name=pk_name,
+        )
+
+    return answer
 
 
 def array_search(original: Search) -> Search:

@@ -8,9 +8,11 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeVar
+from itertools import accumulate
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from pymilvus.client.utils import check_status
 
 from streamproc.graph.collections import METRIC, OFFSET_DIMENSION, CollectionNames, Layout, create_missing
 from streamproc.graph.hits import Edge, Hits, NoteHit, SegmentHit, TagHit
@@ -51,6 +53,14 @@ MAX_HITS = 16_384
 
 Scored = tuple[float, str]
 Row = dict[str, Any]
+
+
+class _Found(NamedTuple):
+    """The hits of one query, nearest first: keys of rows, similarities, and the column that was asked for."""
+
+    keys: Sequence[str]
+    similarities: Sequence[float]
+    values: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,25 +308,28 @@ class MilvusGraph:
     async def _nearest(self, collection: str, queries: Float32, limit: int) -> list[list[tuple[str, float]]]:
         if not limit:
             return [[] for _ in queries]
-        found = await self._search(collection, queries, limit, [])
-        return [_in_order(hits.ids, _rounded(hits.distances), limit) for hits in found]
+        found = await self._search(collection, queries, limit, "key")
+        return [_in_order(hits, limit) for hits in found]
 
     async def _nearest_notes(self, queries: Float32, limit: int) -> list[tuple[NoteHit, ...]]:
         if not limit:
             return [() for _ in queries]
-        found = await self._search(self._names.notes, queries, limit, ["edges"])
+        found = await self._search(self._names.notes, queries, limit, "edges")
         return [_notes_in_order(hits, limit) for hits in found]
 
-    async def _search(self, collection: str, queries: Float32, limit: int, columns: list[str]) -> Any:
+    async def _search(self, collection: str, queries: Float32, limit: int, column: str) -> list[_Found]:
         return await self._milvus.call(
-            lambda client, timeout: client.search(
-                collection,
-                data=list(queries),
-                limit=min(limit + SURPLUS, MAX_HITS),
-                # Never leave it out: by default Milvus Lite sends the vectors along, at three times the cost.
-                output_fields=columns or ["key"],
-                search_params={"metric_type": METRIC},
-                timeout=timeout,
+            lambda client, timeout: _answer(
+                client.search(
+                    collection,
+                    data=list(queries),
+                    limit=min(limit + SURPLUS, MAX_HITS),
+                    # Never leave it out: by default Milvus Lite sends the vectors along, at three times the cost.
+                    output_fields=[column],
+                    search_params={"metric_type": METRIC},
+                    timeout=timeout,
+                    _async=True,
+                )
             )
         )
 
@@ -352,31 +365,49 @@ def _stored(row: Row) -> StoredNote:
     return unpack_details(note_id, origin, row["edges"], row["details"])
 
 
-def _in_order(keys: Sequence[str], similarities: list[float], limit: int) -> list[tuple[str, float]]:
-    scored = sorted(zip([-each for each in similarities], map(from_row_key, keys), strict=True))
+def _answer(future: Any) -> list[_Found]:
+    """What a search of one text column found, a query at a time.
+
+    Read off the answer's own columns: ``client.search`` makes an object of each of some ten thousand hits, which takes
+    longer than finding them. pymilvus gives the answer as it came only through the future of an asynchronous call.
+
+    Raises:
+        MilvusException: Milvus refused the search.
+        grpc.RpcError: it did not answer.
+    """
+    response = future._future.result()  # noqa: SLF001
+    check_status(response.status)
+    results = response.results
+    keys = results.ids.str_id.data
+    # A server that found nothing leaves the columns out, too.
+    values = results.fields_data[0].scalars.string_data.data if results.fields_data else keys
+    similarities: list[float] = np.clip(np.round(results.scores, SIMILARITY_DIGITS), -1.0, 1.0).tolist()
+    ends = list(accumulate(results.topks))
+    return [
+        _Found(keys[start:end], similarities[start:end], values[start:end])
+        for start, end in zip([0, *ends], ends, strict=False)
+    ]
+
+
+def _in_order(found: _Found, limit: int) -> list[tuple[str, float]]:
+    scored = sorted(zip([-each for each in found.similarities], map(from_row_key, found.keys), strict=True))
     return [(identifier, -score) for score, identifier in scored[:limit]]
 
 
-def _notes_in_order(hits: Any, limit: int) -> tuple[NoteHit, ...]:
-    similarities: dict[str, float] = {}
-    packed: dict[str, list[str]] = {}
-    for key, similarity, hit in zip(hits.ids, _rounded(hits.distances), hits, strict=True):
+def _notes_in_order(found: _Found, limit: int) -> tuple[NoteHit, ...]:
+    rows: dict[str, tuple[float, tuple[str, ...]]] = {}
+    for key, similarity, edges in zip(*found, strict=True):
         note_id, _ = split_note_key(key)
-        similarities.setdefault(note_id, similarity)
-        packed.setdefault(note_id, []).append(hit["entity"]["edges"])
-    nearest = sorted([(-similarity, note_id) for note_id, similarity in similarities.items()])
-    return tuple(NoteHit(note_id, -score, _votes(*packed[note_id])) for score, note_id in nearest[:limit])
+        known = rows.get(note_id)
+        rows[note_id] = (-similarity, (edges,)) if known is None else (known[0], (*known[1], edges))
+    nearest = sorted([(score, note_id, packed) for note_id, (score, packed) in rows.items()])
+    return tuple([NoteHit(note_id, -score, _votes(*packed)) for score, note_id, packed in nearest[:limit]])
 
 
 @lru_cache(maxsize=65_536)
 def _votes(*packed: str) -> tuple[Edge, ...]:
     """The edges of one note from its rows; neighbours recur from note to note, so they are kept."""
     return merge_edges(unpack_edges(edges) for edges in packed)
-
-
-def _rounded(similarities: Sequence[float]) -> list[float]:
-    rounded: list[float] = np.clip(np.round(similarities, SIMILARITY_DIGITS), -1.0, 1.0).tolist()
-    return rounded
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -5,9 +5,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from milvus_lite import CollectionSchema, DataType, FieldSchema, MilvusLite
+from milvus_lite.adapter.grpc.translators import result
 from milvus_lite.engine import collection as engine
+from milvus_lite.engine.projection import build_projection_plan
 
-from streamproc.graph.lite import array_search, speed_up
+from streamproc.graph.lite import array_search, columnar_answer, speed_up
 
 DIMENSION = 8
 SCHEMA = CollectionSchema(
@@ -121,3 +123,34 @@ def test_a_release_it_was_not_held_against_is_left_as_it_is(monkeypatch):
 def test_it_is_in_place_for_the_release_that_is_installed():
     assert speed_up()
     assert speed_up(), "a second time changes nothing"
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.text(max_size=5), st.floats(-1, 1, width=32), st.text(max_size=9)), max_size=6),
+        max_size=5,
+    ),
+    st.sampled_from([["edges"], ["key"], ["key", "edges"]]),
+)
+def test_the_columnar_answer_is_the_answer_of_milvus_lite(hits, columns):
+    original = result.build_search_result_data
+    results = [
+        [{"id": key, "distance": score, "entity": {"edges": edges}} for key, score, edges in found]
+        for found in hits
+    ]
+    request = {
+        "results": results,
+        "schema": SCHEMA,
+        "top_k": 10,
+        "pk_name": "key",
+        "output_fields": columns,
+        "projection_plan": build_projection_plan(columns, SCHEMA, api_kind="search"),
+    }
+    assert columnar_answer(original)(**request) == original(**request)
+
+
+def test_a_grouped_answer_is_left_as_it_is():
+    plan = build_projection_plan(["edges"], SCHEMA, api_kind="search")
+    answer = columnar_answer(lambda **_: "theirs")
+    assert answer([], SCHEMA, 3, "key", projection_plan=plan, group_by_field="edges") == "theirs"
+    assert answer([], SCHEMA, 3, "key", projection_plan=None) == "theirs"
