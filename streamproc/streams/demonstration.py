@@ -29,7 +29,7 @@ from streamproc.streams.worker import EmbeddedWorker
 
 __all__ = ["Demonstration", "NewRecord", "Seen", "demonstration"]
 
-MAX_WAITING_RECORDS = 512
+MAX_WAITING_RECORDS = 256
 MAX_WAITING_BYTES = KEPT_BYTES // 10
 """What may be without an outcome. Outputs are several times the size of their note, and all of them may share a
 partition: a tenth of what it keeps is on the safe side."""
