@@ -281,12 +281,13 @@ class _Poll:
         return Neighbourhood(self.people.votes(tags), models, self.for_, self.against)
 
 
-def _vote(  # noqa: C901 - the innermost loop of recall, kept flat for its speed
+def _vote(  # noqa: C901, PLR0912 - the innermost loop of recall, kept flat for its speed
     pool: _Pool, judgements: Judged, thresholds: Thresholds
 ) -> _Poll:
     """C2C2T: the nearest notes within δ_cc that people have labelled vote; models are heard as far as they reach."""
     poll = _Poll()
     people, models = poll.people, poll.models
+    rows, columns, masses, reached = people.rows, people.columns, people.masses, people.similarities
     known, admit, voters, spoken_of = pool.rows.get, pool.row, pool.voters, judgements.of
     own_id, lowest, wanted = pool.note.note_id, thresholds.delta_content_content, thresholds.neighbours
     model, unsure = Provenance.MODEL, thresholds.min_model_weight
@@ -299,11 +300,12 @@ def _vote(  # noqa: C901 - the innermost loop of recall, kept flat for its speed
     }
     for hit in pool.hits.notes:
         note_id, similarity = hit.note_id, hit.similarity
-        if similarity < lowest or len(people.similarities) >= wanted:
+        column = len(reached)
+        if similarity < lowest or column >= wanted:
             break
         if note_id == own_id:
             continue
-        before, before_models = len(people.rows), len(models.rows)
+        before, before_models = len(rows), len(models.rows)
         spoken = spoken_of(note_id)
         if spoken:
             _hear_people(poll, spoken, similarity, admit)
@@ -315,11 +317,17 @@ def _vote(  # noqa: C901 - the innermost loop of recall, kept flat for its speed
             row = known(tag_id)
             if row is None:
                 row = admit(tag_id)
-            if row >= 0:
-                (models if by_model else people).cast(row, mass)
-        by_people, by_models = len(people.rows) > before, len(models.rows) > before_models
+            if row < 0:
+                continue
+            if by_model:
+                models.cast(row, mass)
+            else:
+                rows.append(row)
+                columns.append(column)
+                masses.append(mass)
+        by_people, by_models = len(rows) > before, len(models.rows) > before_models
         if by_people:
-            people.similarities.append(similarity)
+            reached.append(similarity)
         if by_models:
             models.similarities.append(similarity)
         if by_people or by_models:
