@@ -36,6 +36,7 @@ partition: a tenth of what it keeps is on the safe side."""
 MAX_GRAPH_BYTES = KEPT_BYTES // 2
 """What may wait on one partition of ``graph.notes``."""
 POLL_SECONDS = 0.02
+FETCH_WAIT_MS = 20
 APPLIED_POLL_SECONDS = 0.1
 
 
@@ -115,6 +116,8 @@ class Demonstration:
             self._names.graph_notes,
             **options,
             auto_offset_reset="earliest",
+            # The embedded broker answers a fetch when its time is up, also when there is something to tell.
+            fetch_max_wait_ms=FETCH_WAIT_MS,
             max_partition_fetch_bytes=self._settings.max_output_bytes + 64 * KIB,
         )
         await self._consumer.start()
