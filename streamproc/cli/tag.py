@@ -108,6 +108,7 @@ async def _tag(run: _Run) -> int:
     """Tag all notes; return how many lines were rejected."""
     from streamproc.cli.progress import loading_progress  # noqa: PLC0415
     from streamproc.inference.backend import load_bundle, open_models  # noqa: PLC0415
+    from streamproc.pipeline.garbage import calm_collector  # noqa: PLC0415
     from streamproc.pipeline.local import LocalFiles, open_local_graph  # noqa: PLC0415
     from streamproc.pipeline.tagging import Pipeline  # noqa: PLC0415
 
@@ -124,6 +125,7 @@ async def _tag(run: _Run) -> int:
             )
             try:
                 pipeline = Pipeline.of(run.settings, bundle, models, graph.store, graph.knowledge)
+                calm_collector()
                 return await _tag_lines(run, pipeline, graph.writer if run.learn else None)
             finally:
                 await graph.store.close()

@@ -15,6 +15,7 @@ from streamproc.config import Settings
 from streamproc.errors import SettingsError, TransientError
 from streamproc.observability.clock import Clock
 from streamproc.observability.health import Health
+from streamproc.pipeline.garbage import calm_collector
 from streamproc.streams.opening import open_parts
 from streamproc.streams.parts import Parts
 from streamproc.streams.reachability import require_kafka
@@ -69,6 +70,7 @@ def run_worker(settings: Settings, opening: Callable[[Settings], Awaitable[Parts
     parts = loop.run_until_complete(_patiently(lambda: opening(settings)))
     loop.run_until_complete(_patiently(lambda: require_kafka(settings)))
     runtime = Runtime(settings, parts, loop=loop, web=settings.web_port != 0)
+    calm_collector()
     worker = _Worker(runtime.app, loop=loop, stdout=sys.stderr, stderr=sys.stderr, redirect_stdouts=False)
     worker.spinner = None
     log.info("worker starts", group=settings.consumer_group, kafka=settings.kafka_bootstrap)
@@ -140,6 +142,7 @@ class EmbeddedWorker:
 
     async def start(self) -> None:
         """Start; returns when the group has given it partitions."""
+        calm_collector()
         await self._runtime.app.start()
 
     async def wait_ready(self, seconds: float = 30.0) -> None:
