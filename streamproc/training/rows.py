@@ -1,8 +1,8 @@
 """Training rows from labelled history: each note recalled as if it were new, its labels as the truth.
 
 History notes never recall themselves, so a row looks as it will in service. Rows are made under several
-conditions (a full history, a thin one, one that people have judged, new tags), so that the models carry
-over to graphs that look different.
+conditions (a full history, a thin one, one that people have judged, one tagged in part by its authors,
+new tags), so that the models carry over to graphs that look different.
 
 No condition has notes that models labelled: ``vote_model`` never varies, so the models cannot learn from
 it, and what they once emitted does not make them surer of it.
@@ -17,7 +17,9 @@ import numpy.typing as npt
 
 from streamproc.evaluation.dataset import LabelledNote, Split
 from streamproc.evaluation.prepared import NO_JUDGEMENTS, Prepared, history_graph, recall_all
+from streamproc.events.graph import Provenance
 from streamproc.graph.evidence import COLUMN, FEATURES
+from streamproc.graph.hits import Edge
 from streamproc.graph.memory import MemoryGraph
 from streamproc.graph.recall import Judged
 from streamproc.graph.thresholds import Thresholds
@@ -37,6 +39,9 @@ _VOTES = [
 _VARIED_SHARE = 0.25
 
 _THIN_SHARES = (0.03, 0.2)  # of the history that is left
+_AUTHORS_SHARE = 0.4  # of notes that have their authors' own tags only
+_AUTHORS_WRONG = 0.15  # of those tags
+_AUTHORS_MISSING = 0.5  # of the tags that such a note should have
 _JUDGED_SHARE = 0.15  # of notes on which people have spoken
 _NEW_TAG_SHARE = 0.08  # of rows whose tag nobody has used yet
 
@@ -117,7 +122,7 @@ def valid_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most:
 
 
 def varied_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most: int) -> Rows:
-    """Rows under thinner and judged histories, beside the full one."""
+    """Rows under thinner, judged and carelessly tagged histories, beside the full one."""
     few = max(int(most * _VARIED_SHARE), 1)
     parts = [history_rows(prepared, thresholds, random, most)]
     for share in _THIN_SHARES:
@@ -125,6 +130,8 @@ def varied_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most
         parts.append(rows_of(prepared, notes, vectors, thresholds, graph=_thinned(prepared, share, random)))
     notes, vectors = _draw(prepared, random, few)
     parts.append(rows_of(prepared, notes, vectors, thresholds, judgements=_Judges(prepared, random)))
+    notes, vectors = _draw(prepared, random, few)
+    parts.append(rows_of(prepared, notes, vectors, thresholds, graph=_tagged_by_authors(prepared, random)))
     return join(parts)
 
 
@@ -152,6 +159,21 @@ def _thinned(prepared: Prepared, share: float, random: Random) -> MemoryGraph:
         [train[place] for place in places],
         prepared.vectors[Split.TRAIN][places],
     )
+
+
+def _tagged_by_authors(prepared: Prepared, random: Random) -> MemoryGraph:
+    """A history of which a part has its authors' tags: few, and some of them wrong."""
+    train = prepared.dataset.train
+    graph = history_graph(prepared.dataset, prepared.tag_vectors, train, prepared.vectors[Split.TRAIN])
+    used = [sorted(each.gold) for each in train]
+    for place in np.flatnonzero(random.random(len(train)) < _AUTHORS_SHARE):
+        edges = []
+        for tag_id in used[place]:
+            others = used[random.integers(len(used))] if random.random() < _AUTHORS_WRONG else None
+            if random.random() >= _AUTHORS_MISSING:
+                edges.append(Edge(others[0] if others else tag_id, 1.0, Provenance.AUTHOR))
+        graph.relabel(int(place), tuple(edges))
+    return graph
 
 
 class _Judges:
