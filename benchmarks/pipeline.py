@@ -44,6 +44,8 @@ from streamproc.streams.worker import EmbeddedWorker
 from tests.servers.kafka import KafkaServer
 
 CANDIDATES = 20
+COUNT_SECONDS = 1.0
+"""Counting what is in the graph is a query that costs as much as some notes."""
 WARM_UP_NOTES = 500
 """Not measured: the Java machine compiles itself, files and caches fill."""
 
@@ -288,7 +290,7 @@ async def _until_in_graph(settings: Settings, parts: Parts, notes: int) -> int:
         count = sum(offset + 1 for (name, _), offset in applied.items() if name == topic)
         if count >= notes:
             return count
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(COUNT_SECONDS)
 
 
 def _core_seconds(pid: int) -> float:
