@@ -5,7 +5,7 @@ from streamproc.graph.milvus import GraphAddress
 from streamproc.graph.store import MilvusGraph
 from streamproc.graph.writer import GraphWriter
 from streamproc.inference.backend import load_bundle, open_models
-from streamproc.inference.protocols import Models
+from streamproc.inference.triton_connection import TritonConnection
 from streamproc.knowledge.snapshot import Knowledge
 from streamproc.pipeline.tagging import Pipeline
 from streamproc.streams.breaker import Dependency
@@ -32,20 +32,24 @@ class MilvusDependency:
 
 
 class TritonDependency:
-    """The inference server, asked by the smallest thing it does for us: encoding a word."""
+    """The inference server: its pinned versions with the bundle's weights, and an answer in time."""
 
     name = "Triton"
 
-    def __init__(self, models: Models) -> None:
-        self._models = models
+    def __init__(self, connection: TritonConnection) -> None:
+        self._connection = connection
 
     async def check(self) -> None:
-        """Return if Triton answers.
+        """Return if Triton serves the bundle's models.
 
         Raises:
             TransientError: it does not.
         """
-        await self._models.encoder.encode(["up"])
+        await self._connection.check()
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._connection.close()
 
 
 async def open_parts(settings: Settings) -> Parts:
@@ -73,12 +77,18 @@ async def open_parts(settings: Settings) -> Parts:
         raise
     knowledge = Knowledge()
     dependencies: list[Dependency] = [MilvusDependency(graph)]
+    closing = [graph.close, models.close]
     if settings.inference is Inference.TRITON:
-        dependencies.append(TritonDependency(models))
+        from streamproc.inference.triton import connect  # noqa: PLC0415 - only those who use it pay for its import
+
+        # A connection of its own: a probe must not wait behind the requests that it is to explain.
+        triton = TritonDependency(connect(settings, bundle))
+        dependencies.append(triton)
+        closing.append(triton.close)
 
     async def close() -> None:
-        await graph.close()
-        await models.close()
+        for each in closing:
+            await each()
 
     return Parts(
         pipeline=Pipeline.of(settings, bundle, models, graph, knowledge),
