@@ -19,16 +19,14 @@ class Edge(NamedTuple):
     provenance: Provenance
 
 
-@dataclass(frozen=True, slots=True)
-class TagHit:
+class TagHit(NamedTuple):
     """A tag near the note: cosine of their vectors."""
 
     tag_id: str
     similarity: float
 
 
-@dataclass(frozen=True, slots=True)
-class NoteHit:
+class NoteHit(NamedTuple):
     """A note near the note, with its deterministic edges."""
 
     note_id: str
@@ -36,8 +34,7 @@ class NoteHit:
     edges: tuple[Edge, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentHit:
+class SegmentHit(NamedTuple):
     """A passage of knowledge near the note."""
 
     segment_id: str

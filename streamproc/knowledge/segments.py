@@ -25,6 +25,9 @@ class SegmentsSnapshot:
         """The passage, or None where there is none (any more)."""
         return self.by_id.get(segment_id)
 
+    def __len__(self) -> int:
+        return len(self.by_id)
+
 
 class Segments:
     """The passages, kept current by the tail of ``knowledge.changes``."""

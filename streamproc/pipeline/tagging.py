@@ -164,7 +164,7 @@ class Pipeline:
             encoded.vectors,
             tags=thresholds.nearest_tags,
             notes=thresholds.nearest_notes,
-            segments=SEGMENTS,
+            segments=SEGMENTS if len(snapshot.segments) else 0,
         )
         view = _View(snapshot)
         return [
