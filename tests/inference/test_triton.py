@@ -156,7 +156,8 @@ async def test_a_version_that_is_not_served_is_named(triton_url: str, bundle: Bu
     async with served(triton_url, bundle, triton_model_version=9) as triton:
         for ask in (lambda: triton.encode(SENTENCES), triton.connection.check):
             with pytest.raises(
-                DependencyDownError, match=r"(encoder|tagger|calibrator) version 9 is not served there \(ready: 1\)"
+                DependencyDownError,
+                match=r"(encoder|tagger|calibrator) version 9 is not served there \(ready: 1\)",
             ):
                 await ask()
 
