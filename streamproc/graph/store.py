@@ -7,15 +7,13 @@ is worked out in :mod:`~streamproc.graph.writer`.
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import accumulate
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from pymilvus.client.utils import check_status
 
+from streamproc.graph.answers import Found, found_by, in_order, notes_in_order
 from streamproc.graph.collections import METRIC, OFFSET_DIMENSION, CollectionNames, Layout, create_missing
-from streamproc.graph.hits import Edge, Hits, NoteHit, SegmentHit, TagHit
+from streamproc.graph.hits import Hits, NoteHit, SegmentHit, TagHit
 from streamproc.graph.keys import from_row_key, split_note_key, to_row_key
 from streamproc.graph.milvus import GraphAddress, Milvus
 from streamproc.graph.rows import (
@@ -23,11 +21,9 @@ from streamproc.graph.rows import (
     NoteRow,
     StoredNote,
     VertexRow,
-    merge_edges,
     pack_details,
     pack_edges,
     unpack_details,
-    unpack_edges,
 )
 from streamproc.graph.view import Partition
 
@@ -45,22 +41,11 @@ memory one by one, and every file costs a search of its own; between 500 and 2,0
 SURPLUS = 4
 """Hits asked for beyond those wanted, so that ties at the end fall the same way however rounding fell."""
 
-SIMILARITY_DIGITS = 5
-"""The last bits of a product depend on how many vectors were multiplied at once; five digits do not."""
-
 MAX_HITS = 16_384
 """What Milvus returns at most, of a search or a query."""
 
 Scored = tuple[float, str]
 Row = dict[str, Any]
-
-
-class _Found(NamedTuple):
-    """The hits of one query, nearest first: keys of rows, similarities, and the column that was asked for."""
-
-    keys: Sequence[str]
-    similarities: Sequence[float]
-    values: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,17 +294,17 @@ class MilvusGraph:
         if not limit:
             return [[] for _ in queries]
         found = await self._search(collection, queries, limit, "key")
-        return [_in_order(hits, limit) for hits in found]
+        return [in_order(hits, limit) for hits in found]
 
     async def _nearest_notes(self, queries: Float32, limit: int) -> list[tuple[NoteHit, ...]]:
         if not limit:
             return [() for _ in queries]
         found = await self._search(self._names.notes, queries, limit, "edges")
-        return [_notes_in_order(hits, limit) for hits in found]
+        return [notes_in_order(hits, limit) for hits in found]
 
-    async def _search(self, collection: str, queries: Float32, limit: int, column: str) -> list[_Found]:
+    async def _search(self, collection: str, queries: Float32, limit: int, column: str) -> list[Found]:
         return await self._milvus.call(
-            lambda client, timeout: _answer(
+            lambda client, timeout: found_by(
                 client.search(
                     collection,
                     data=list(queries),
@@ -363,51 +348,6 @@ def _vertex(row: VertexRow) -> Row:
 def _stored(row: Row) -> StoredNote:
     note_id, origin = split_note_key(row["key"])
     return unpack_details(note_id, origin, row["edges"], row["details"])
-
-
-def _answer(future: Any) -> list[_Found]:
-    """What a search of one text column found, a query at a time.
-
-    Read off the answer's own columns: ``client.search`` makes an object of each of some ten thousand hits, which takes
-    longer than finding them. pymilvus gives the answer as it came only through the future of an asynchronous call.
-
-    Raises:
-        MilvusException: Milvus refused the search.
-        grpc.RpcError: it did not answer.
-    """
-    response = future._future.result()  # noqa: SLF001
-    check_status(response.status)
-    results = response.results
-    keys = results.ids.str_id.data
-    # A server that found nothing leaves the columns out, too.
-    values = results.fields_data[0].scalars.string_data.data if results.fields_data else keys
-    similarities: list[float] = np.clip(np.round(results.scores, SIMILARITY_DIGITS), -1.0, 1.0).tolist()
-    ends = list(accumulate(results.topks))
-    return [
-        _Found(keys[start:end], similarities[start:end], values[start:end])
-        for start, end in zip([0, *ends], ends, strict=False)
-    ]
-
-
-def _in_order(found: _Found, limit: int) -> list[tuple[str, float]]:
-    scored = sorted(zip([-each for each in found.similarities], map(from_row_key, found.keys), strict=True))
-    return [(identifier, -score) for score, identifier in scored[:limit]]
-
-
-def _notes_in_order(found: _Found, limit: int) -> tuple[NoteHit, ...]:
-    rows: dict[str, tuple[float, tuple[str, ...]]] = {}
-    for key, similarity, edges in zip(*found, strict=True):
-        note_id, _ = split_note_key(key)
-        known = rows.get(note_id)
-        rows[note_id] = (-similarity, (edges,)) if known is None else (known[0], (*known[1], edges))
-    nearest = sorted([(score, note_id, packed) for note_id, (score, packed) in rows.items()])
-    return tuple([NoteHit(note_id, -score, _votes(*packed)) for score, note_id, packed in nearest[:limit]])
-
-
-@lru_cache(maxsize=65_536)
-def _votes(*packed: str) -> tuple[Edge, ...]:
-    """The edges of one note from its rows; neighbours recur from note to note, so they are kept."""
-    return merge_edges(unpack_edges(edges) for edges in packed)
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -14,6 +14,7 @@ from typing import Self
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 
 from streamproc.config import KIB, Settings
+from streamproc.errors import DeadlineError
 from streamproc.events.codec import decode_tagged
 from streamproc.events.headers import source_position
 from streamproc.events.position import SourcePosition
@@ -37,6 +38,8 @@ MAX_GRAPH_BYTES = KEPT_BYTES // 2
 """What may wait on one partition of ``graph.notes``."""
 POLL_SECONDS = 0.02
 FETCH_WAIT_MS = 20
+STALL_SECONDS = 120.0
+"""No batch takes as long as this: something is lost, and saying so is better than waiting for it."""
 APPLIED_POLL_SECONDS = 0.1
 
 
@@ -100,6 +103,8 @@ class Demonstration:
         self._parts = parts
         self._show = show
         self._tally = Tally()
+        self._sending_records = 0
+        self._sending_bytes = 0
         self._graph = _GraphBacklog(self._names.graph_notes)
         self._tasks: list[asyncio.Task[None]] = []
         self.start_up_seconds = 0.0
@@ -140,6 +145,7 @@ class Demonstration:
         """Publish records as fast as the system takes them, or at a steady rate; return when all have an outcome.
 
         Raises:
+            DeadlineError: outcomes have stopped coming.
             BaseException: the worker crashed; what it crashed of.
         """
         pending: list[asyncio.Task[None]] = []
@@ -147,6 +153,9 @@ class Demonstration:
             if per_second:
                 await asyncio.sleep(1 / per_second if number else 0)
             await self._until(self._has_room)
+            # Counted before it is sent: the tally knows of a record only when the broker has confirmed it.
+            self._sending_records += 1
+            self._sending_bytes += len(record.value or b"")
             pending.append(asyncio.create_task(self._publish(record)))
             if len(pending) >= MAX_WAITING_RECORDS // 4:
                 await asyncio.gather(*pending)
@@ -158,19 +167,25 @@ class Demonstration:
         moment = time.monotonic()
         delivery = await self._producer.send(self._names.notes_new, key=record.key, value=record.value)
         sent = await delivery
-        self._tally.published(
-            SourcePosition(sent.topic, sent.partition, sent.offset), moment, len(record.value or b"")
-        )
+        size = len(record.value or b"")
+        self._tally.published(SourcePosition(sent.topic, sent.partition, sent.offset), moment, size)
+        self._sending_records -= 1
+        self._sending_bytes -= size
 
     def _has_room(self) -> bool:
         return (
-            self._tally.waiting_records < MAX_WAITING_RECORDS
-            and self._tally.waiting_bytes < MAX_WAITING_BYTES
+            self._tally.waiting_records + self._sending_records < MAX_WAITING_RECORDS
+            and self._tally.waiting_bytes + self._sending_bytes < MAX_WAITING_BYTES
             and self._graph.waiting_bytes() < MAX_GRAPH_BYTES
         )
 
     async def _until(self, holds: Callable[[], bool]) -> None:
+        waiting, since = self._tally.waiting_records, time.monotonic()
         while not holds():
+            if self._tally.waiting_records != waiting:
+                waiting, since = self._tally.waiting_records, time.monotonic()
+            elif time.monotonic() - since > STALL_SECONDS:
+                raise DeadlineError(f"{waiting} notes have waited {STALL_SECONDS:.0f} s for their outcomes")
             if self._worker.crash is not None:
                 raise self._worker.crash
             for task in self._tasks:
