@@ -33,7 +33,7 @@ def test_every_sample_note_and_broken_event_comes_out(tmp_path):
 
 
 def test_a_stream_far_larger_than_the_broker_keeps_loses_nothing(tmp_path):
-    """Four notes whose outputs alone exceed what a partition keeps, many times over, under one key."""
+    """One key, so one partition, which keeps less than the notes alone weigh."""
     text = "The kettle sings and the cat sleeps. " * 4000
     rows = [orjson.dumps({"id": "same", "title": f"Part {number}", "text": text}) for number in range(60)]
     assert sum(map(len, rows)) > KEPT_BYTES
