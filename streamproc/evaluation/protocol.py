@@ -21,6 +21,7 @@ from streamproc.evaluation.metrics import (
     right_candidates,
 )
 from streamproc.evaluation.prepared import Prepared, recall_all
+from streamproc.evaluation.rankers import Ranker
 from streamproc.graph.recall import Recalled
 from streamproc.graph.thresholds import PAPER, Thresholds
 from streamproc.inference.protocols import CandidateTag, Float32, Models, TaggingRequest
@@ -92,6 +93,7 @@ def evaluate(
     bundle: str,
     split: Split = Split.TEST,
     trees: Sequence[Trees] = tuple(Trees),
+    extra_rankers: Sequence[Ranker] = (),
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Report:
     """Measure a bundle on one file of a dataset.
@@ -103,6 +105,7 @@ def evaluate(
         bundle: what to call it in the report.
         split: which notes are scored; choose on valid, run test to report.
         trees: which Omikuji baselines to train.
+        extra_rankers: other methods that choose among the same candidates.
         progress: told what is being done.
 
     Raises:
@@ -138,6 +141,9 @@ def evaluate(
     for kind in trees:
         progress(f"training Omikuji {kind.value}")
         ranking.append(_ranking(f"omikuji {kind.value}", omikuji(prepared.dataset, notes, kind), gold))
+    for ranker in extra_rankers:
+        progress(f"ranking by {ranker.name}")
+        ranking.append(_ranking(ranker.name, ranker.rank(notes, recalled), gold))
     ranking.append(_ranking("streamproc", ranked, gold))
     return Report(
         dataset=prepared.dataset.name,
