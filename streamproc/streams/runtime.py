@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError
 
+from streamproc import __version__
 from streamproc.config import Settings
 from streamproc.errors import TransientError
 from streamproc.events.codec import Limits
@@ -25,6 +26,7 @@ from streamproc.streams.gate import Gate
 from streamproc.streams.graphing import GraphingWork
 from streamproc.streams.intake import Intake
 from streamproc.streams.kafka_dependency import KafkaDependency
+from streamproc.streams.lag import Lag
 from streamproc.streams.lane import Lane, LaneSize, Work
 from streamproc.streams.ledger import OffsetLedger, Partition
 from streamproc.streams.outputs import Outputs
@@ -52,6 +54,9 @@ VIEW_RETRY_SECONDS = 2.0
 
 PROBE_SECONDS = 10.0
 """How often dependencies are asked whether they are there."""
+
+LAG_SECONDS = 10.0
+"""How often Kafka is asked for the ends of the logs: no oftener than they are scraped."""
 
 HANDOVER = "rebalancing"
 STOPPING = "stopping"
@@ -93,6 +98,7 @@ class Runtime:
         self._topics: dict[Gate, list[str]] = {self._tagging_gate: [], self._graph_gate: []}
         self._view_problem = "the graph is not compared with the consumer group's commits yet"
         self._check_view = asyncio.Event()
+        self._measure_lag = asyncio.Event()
         self._joined = False
         self._stopping = False
         self.app = create_app(settings, web=web, loop=loop)
@@ -128,8 +134,16 @@ class Runtime:
         self.app.on_partitions_revoked.connect(self._on_revoked)
         self.app.on_partitions_assigned.connect(self._on_assigned)
         self.app.on_before_shutdown.connect(self._on_shutdown)
-        self.app.background += [self._tails.run, self._pulse, self._watch_view, self._watch_dependencies]
+        self.app.background += [
+            self._tails.run,
+            self._pulse,
+            self._watch_gaps,
+            self._watch_view,
+            self._watch_dependencies,
+            self._watch_lag,
+        ]
         self.app.at_shutdown = parts.close
+        metrics.WORKER.info({"version": __version__, "inference": settings.inference.value})
         if web:
             add_routes(self.app, self.health)
 
@@ -201,6 +215,7 @@ class Runtime:
         self._joined = True
         self._lift(HANDOVER)
         self._check_view.set()
+        self._measure_lag.set()
         log.info("partitions assigned", partitions=len(assigned or ()))
 
     async def _on_shutdown(self, app: Any, **_: Any) -> None:
@@ -219,19 +234,24 @@ class Runtime:
         self._ledger.revoke()
 
     async def _pulse(self) -> None:
-        """Commit, measure, and notice when this process stood still."""
-        committed_at = last = self._clock.monotonic()
+        """Commit and measure."""
+        committed_at = self._clock.monotonic()
         while not self._stopping:
             await self._clock.sleep(PULSE_SECONDS)
             now = self._clock.monotonic()
-            if now - last > self._settings.session_timeout_seconds:
-                await self._abandon(now - last)
-            last = self._clock.monotonic()
-            if last - committed_at >= COMMIT_SECONDS:
-                committed_at = last
+            if now - committed_at >= COMMIT_SECONDS:
+                committed_at = now
                 await self._commits.commit(self._settings.session_timeout_seconds)
-                last = self._clock.monotonic()
             self._refresh()
+
+    async def _watch_gaps(self) -> None:
+        """Notice that this process stood still; alone in its task, for a wait for anything else would hide a gap."""
+        while not self._stopping:
+            slept_at = self._clock.monotonic()
+            await self._clock.sleep(PULSE_SECONDS)
+            gap_seconds = self._clock.monotonic() - slept_at
+            if gap_seconds > self._settings.session_timeout_seconds:
+                await self._abandon(gap_seconds)
 
     def _refresh(self) -> None:
         if not self._tails.behind:
@@ -266,6 +286,15 @@ class Runtime:
             down = await self._dependencies.find_down()
             if down is not None:
                 await self._dependencies.wait_until_up(down)
+
+    async def _watch_lag(self) -> None:
+        """Measure after every assignment, and now and then."""
+        lag = Lag(self.app)
+        while not self._stopping:
+            await self._clock.wait(self._measure_lag, LAG_SECONDS)
+            self._measure_lag.clear()
+            if self._joined and KafkaDependency.name not in self._dependencies.down():
+                await lag.measure()
 
     async def _watch_view(self) -> None:
         """Compare the graph with the group's commits after every assignment, and now and then.

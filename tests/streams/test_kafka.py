@@ -109,6 +109,14 @@ async def outcome_of_every(client, positions, seconds=90):
         await asyncio.sleep(0.5)
 
 
+async def until_assigned(*processes, seconds=60):
+    """Wait until each of the workers has been given partitions."""
+    deadline = time.monotonic() + seconds
+    while not all(b"partitions assigned" in each.log.read_bytes() for each in processes):
+        assert time.monotonic() < deadline, "a worker was given no partitions"
+        await asyncio.sleep(0.1)
+
+
 async def progress(client, outcomes, seconds=60):
     """Wait until there are more outcomes than before; say how many."""
     deadline = time.monotonic() + seconds
@@ -343,7 +351,7 @@ async def test_a_process_that_stood_still_for_a_session_gives_its_work_up_and_go
         slowly = {"batch_size": 16, "FIXED_SECONDS": 0.1}
         frozen, other = start(1, **slowly), start(2, **slowly)
         positions = await client.publish_many(client.names.notes_new, pairs)
-        await progress(client, 0)
+        await until_assigned(frozen, other)
         frozen.process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(9)
         frozen.process.send_signal(signal.SIGCONT)
