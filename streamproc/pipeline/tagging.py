@@ -20,6 +20,8 @@ from streamproc.inference.protocols import CandidateTag, Float32, Models, Taggin
 from streamproc.inference.text import note_text
 from streamproc.knowledge.lexical import LexicalIndex
 from streamproc.knowledge.snapshot import Knowledge, KnowledgeSnapshot
+from streamproc.observability import metrics
+from streamproc.observability.stopwatch import Stopwatch
 from streamproc.pipeline.outcome import Outcome, SourcedNote
 from streamproc.pipeline.policy import Decision, Policy, Scored, decide
 
@@ -145,10 +147,12 @@ class Pipeline:
             if not self._reads(each.note)
         }
         if readable:
-            read = await self._recalled([notes[index] for index in readable], snapshot)
-            decisions = await self._decisions(read)
+            watch = Stopwatch(metrics.PIPELINE_SECONDS)
+            read = await self._recalled([notes[index] for index in readable], snapshot, watch)
+            decisions = await self._decisions(read, watch)
             for index, each, decision in zip(readable, read, decisions, strict=True):
                 outcomes[index] = self._outcome(each, decision, snapshot)
+            watch.lap("decide")
         return [outcomes[index] for index in range(len(notes))]
 
     def _reads(self, note: Note) -> bool:
@@ -156,9 +160,12 @@ class Pipeline:
         language = note.language.replace("_", "-").split("-")[0].lower()
         return not language or language in self._languages
 
-    async def _recalled(self, notes: Sequence[SourcedNote], snapshot: KnowledgeSnapshot) -> list[_Read]:
+    async def _recalled(
+        self, notes: Sequence[SourcedNote], snapshot: KnowledgeSnapshot, watch: Stopwatch
+    ) -> list[_Read]:
         texts = [note_text(each.note) for each in notes]
         encoded = await self._models.encoder.encode(texts)
+        watch.lap("encode")
         thresholds = self._thresholds
         hits = await self._graph.search(
             encoded.vectors,
@@ -166,8 +173,9 @@ class Pipeline:
             notes=thresholds.nearest_notes,
             segments=SEGMENTS if len(snapshot.segments) else 0,
         )
+        watch.lap("search")
         view = _View(snapshot)
-        return [
+        read = [
             _Read(
                 note=each,
                 text=text,
@@ -180,8 +188,12 @@ class Pipeline:
                 notes, texts, encoded.vectors, encoded.truncated, hits, strict=True
             )
         ]
+        watch.lap("recall")
+        for each in read:
+            metrics.CANDIDATES.observe(len(each.recalled.tags))
+        return read
 
-    async def _decisions(self, read: Sequence[_Read]) -> list[Decision]:
+    async def _decisions(self, read: Sequence[_Read], watch: Stopwatch) -> list[Decision]:
         requests = [
             TaggingRequest(
                 each.text,
@@ -191,7 +203,9 @@ class Pipeline:
             for each in read
         ]
         logits = await self._models.tagger.score(requests)
+        watch.lap("tag")
         confidences = await self._models.calibrator.judge(requests, logits)
+        watch.lap("judge")
         return [
             decide(_scored(each.recalled, of_note), self._policy)
             for each, of_note in zip(read, confidences, strict=True)

@@ -46,6 +46,7 @@ class Breaker:
         self._probe: asyncio.Task[None] | None = None
         self.reason = ""
         metrics.BREAKER_OPEN.labels(dependency.name).set(0)
+        metrics.OUTAGES.labels(dependency.name)
 
     @property
     def is_open(self) -> bool:
@@ -69,6 +70,7 @@ class Breaker:
             self.reason = reason
             self._outages.stop()
             metrics.BREAKER_OPEN.labels(self._dependency.name).set(1)
+            metrics.OUTAGES.labels(self._dependency.name).inc()
             log.warning(
                 "dependency is down; intake waits for it", dependency=self._dependency.name, reason=reason
             )

@@ -7,6 +7,8 @@ order of the log, also when some must be repeated.
 
 import asyncio
 import contextlib
+import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -114,6 +116,8 @@ class Lane:
         self._sending = asyncio.Lock()
         self._last: _Batch | None = None
         self._under_way: set[asyncio.Task[None]] = set()
+        # From its first scrape on the series stands at 0: an alert misses the increase of one that is born with it.
+        metrics.EVENTS.labels(self.name, DEAD)
 
     @property
     def name(self) -> str:
@@ -202,13 +206,24 @@ class Lane:
             # Also when cancelled: the next batch must not wait for this one for ever.
             batch.queued.set()
             batch.confirmed.set()
+        began = self._clock.monotonic()
         failed = await self._work.settle(batch.prepared)
+        metrics.STAGE_SECONDS.labels(self.name, "settle").observe(self._clock.monotonic() - began)
         if failed:
             await self._sending.acquire()
             await self._deliver(_Batch([], list(failed)), None, delivery)
-        for ticket, item in zip(batch.tickets, batch.prepared, strict=True):
+        for ticket in batch.tickets:
             self._ledger.release(ticket)
-            metrics.EVENTS.labels(self.name, item.outcome).inc()
+        died = {item.record.source for item in failed}
+        self._observe([*failed, *(item for item in batch.prepared if item.record.source not in died)])
+
+    def _observe(self, prepared: Sequence[Prepared]) -> None:
+        for outcome, records in Counter(item.outcome for item in prepared).items():
+            metrics.EVENTS.labels(self.name, outcome).inc(records)
+        delay, now = metrics.OUTCOME_DELAY_SECONDS.labels(self.name), time.time()
+        for item in prepared:
+            if item.record.source.timestamp_ms > 0:
+                delay.observe(max(0.0, now - item.record.source.timestamp_ms / 1000))
 
     async def _deliver(self, batch: _Batch, previous: _Batch | None, delivery: Delivery) -> None:
         """Send and confirm a batch; holds ``_sending`` on entry."""

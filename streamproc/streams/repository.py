@@ -15,6 +15,7 @@ from streamproc.events.segment import SegmentChange
 from streamproc.events.tag import TagChange
 from streamproc.graph.view import Partition
 from streamproc.graph.writer import last_offsets
+from streamproc.observability import metrics
 from streamproc.streams.dead_letter import Cause
 from streamproc.streams.failure import Failed, FailurePolicy
 from streamproc.streams.lane import DEAD, Prepared, dead
@@ -68,6 +69,8 @@ class RepositoryWork:
         self._verdicts = verdicts
         self._policy = policy
         self._outputs = outputs
+        for correct in ("true", "false"):
+            metrics.JUDGEMENTS.labels(correct)
         names = outputs.names
         self._readers: dict[str, Callable[[InputRecord], TagChange | SegmentChange | str | None]] = {
             names.tags_changes: lambda record: decode_tag(record.value, record.key),
@@ -129,4 +132,5 @@ class RepositoryWork:
 
 
 def _judgement(record: InputRecord) -> None:
-    decode_judgement(record.value, record.key)
+    judgement = decode_judgement(record.value, record.key)
+    metrics.JUDGEMENTS.labels(str(judgement.correct).lower()).inc()

@@ -7,6 +7,7 @@ from streamproc.errors import PoisonError
 from streamproc.events.codec import Limits, decode_note
 from streamproc.events.note import Note
 from streamproc.events.record import InputRecord
+from streamproc.observability.outcomes import OutcomeMeter
 from streamproc.pipeline.outcome import Outcome, SourcedNote
 from streamproc.streams.dead_letter import Cause
 from streamproc.streams.failure import Failed, FailurePolicy
@@ -43,6 +44,7 @@ class TaggingWork:
         self._policy = policy
         self._outputs = outputs
         self._limits = limits
+        self._meter = OutcomeMeter()
 
     async def prepare(self, records: Sequence[InputRecord]) -> Sequence[Prepared]:
         """Decode, tag and encode; whatever is poison becomes a dead letter by itself."""
@@ -63,6 +65,7 @@ class TaggingWork:
                     record, self._outputs.deleted(event.note_id, record.source), DELETED
                 )
         outcomes = await self._policy.carry(notes, self._pipeline.tag) if notes else []
+        self._meter.observe(each.tagged for each in outcomes if not isinstance(each, Failed))
         for index, outcome in zip(places, outcomes, strict=True):
             prepared[index] = self._said(records[index], outcome)
         return [item for item in prepared if item is not None]

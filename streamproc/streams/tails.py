@@ -17,6 +17,7 @@ from streamproc.errors import DependencyDownError, PoisonError, SettingsError
 from streamproc.events.codec import decode_judgement, decode_segment, decode_tag
 from streamproc.events.topics import TopicNames
 from streamproc.knowledge.snapshot import Knowledge
+from streamproc.observability import metrics
 from streamproc.observability.clock import Clock
 from streamproc.streams.connection import client_options
 from streamproc.streams.partitions import partitions_of
@@ -122,9 +123,13 @@ class Tails:
             self._next[partition] = record.offset + 1
 
     async def _note_progress(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> None:
+        # The position, not the last record: an end may follow on offsets that hold no record any more.
+        at = {partition: await consumer.position(partition) for partition in partitions}
+        for partition, offset in at.items():
+            labels = (partition.topic, str(partition.partition))
+            metrics.TAIL_NEXT_OFFSET.labels(*labels).set(offset)
+            metrics.TAIL_LAG.labels(*labels).set(max(0, (consumer.highwater(partition) or offset) - offset))
         if self._behind:
-            # The position, not the last record: an end may follow on offsets that hold no record any more.
-            at = {partition: await consumer.position(partition) for partition in partitions}
             self._behind = {each.topic for each in partitions if at[each] < self._ends[each]}
         async with self._progress:
             self._progress.notify_all()
