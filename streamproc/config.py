@@ -83,7 +83,9 @@ class Settings(BaseSettings):
     triton_token: str = Field("", repr=False, description="sent as 'authorization: Bearer …'")
     triton_timeout_seconds: float = Field(10.0, gt=0, le=600)
     triton_concurrency: int = Field(8, ge=1, le=1024, description="requests under way at once")
-    triton_model_version: int = Field(1, ge=1)
+    triton_model_version: int = Field(
+        0, ge=0, description="the only version that is asked; 0: the newest that holds the bundle's weights"
+    )
     bundle: Path | None = None
 
     write_back: WriteBack = WriteBack.ON

@@ -5,7 +5,7 @@ import sys
 import typer
 
 import streamproc
-from streamproc.cli import dead, export, graph, load, publish, topics
+from streamproc.cli import dead, export, graph, load, models, publish, topics
 from streamproc.cli.demo import demo
 from streamproc.cli.doctor import doctor
 from streamproc.cli.evaluate import calibrate_app, evaluate, train_app
@@ -49,6 +49,7 @@ app.add_typer(load.app, name="import")
 app.add_typer(publish.app, name="publish")
 app.add_typer(dead.app, name="dead")
 app.add_typer(graph.app, name="graph")
+app.add_typer(models.app, name="models")
 app.command("eval")(evaluate)
 app.add_typer(train_app, name="train")
 app.add_typer(calibrate_app, name="calibrate")

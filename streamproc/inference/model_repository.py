@@ -13,7 +13,7 @@ be written.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -147,7 +147,13 @@ def _served_models(bundle: Bundle) -> Iterator[ServedModel]:
     )
 
 
-def write_repository(bundle: Bundle, directory: Path, profile: Profile, version: int = 1) -> list[Path]:
+def write_repository(
+    bundle: Bundle,
+    directory: Path,
+    profile: Profile,
+    version: int = 1,
+    models: Collection[str] = (ENCODER, TAGGER, CALIBRATOR),
+) -> list[Path]:
     """Write the model repository of a bundle and return the paths of its files.
 
     Versions of other numbers that are in the directory stay and go on being served.
@@ -157,6 +163,7 @@ def write_repository(bundle: Bundle, directory: Path, profile: Profile, version:
         directory: of the repository; files of the same version are replaced.
         profile: where Triton will run it.
         version: number of the models' version.
+        models: names of those that are written.
 
     Raises:
         BundleError: the bundle's directory cannot be named relative to the repository, a model has no
@@ -165,6 +172,8 @@ def write_repository(bundle: Bundle, directory: Path, profile: Profile, version:
     """
     written = []
     for name, content in repository_files(bundle, directory, profile, version).items():
+        if Path(name).parts[0] not in models:
+            continue
         path = directory / name
         if path.name == _CONFIG and path.exists():
             content = _with_other_versions(content, path, version)  # noqa: PLW2901 - the same file

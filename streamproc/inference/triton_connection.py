@@ -1,10 +1,10 @@
-"""One connection to a Triton server: pinned versions, deadlines, retries, and what its failures mean.
+"""One connection to a Triton server: versions found by their weights, deadlines, retries, and what failures mean.
 
 ==================================  ==============================================================
 Triton says                         the caller gets
 ==================================  ==============================================================
 nothing is listening                :class:`DependencyDownError`: intake waits, no attempt counts
-the pinned version is not served    the same; so is a version that holds other weights
+no version holds the right weights  the same; so is a pinned version that is not served
 its queue is full                   another attempt after a pause, until the time is over; then the same
 no answer in time                   :class:`DeadlineError`
 a failure inside the server         :class:`TransientError`
@@ -42,7 +42,7 @@ from streamproc.inference.model_repository import IDENTITY, ServedModel
 from streamproc.inference.protocols import Float32
 from streamproc.observability.metrics import REGISTRY
 
-__all__ = ["REJECTIONS", "TRITON", "TritonConnection"]
+__all__ = ["REJECTIONS", "TRITON", "TritonConnection", "identities"]
 
 TRITON = "Triton"
 """How errors and the circuit breaker call this dependency."""
@@ -89,11 +89,12 @@ class TritonConnection:
     """A channel to one address; belongs to the event loop that first uses it.
 
     It survives the server: when that is back, so is the connection. Before the first request, after every
-    failure to reach the server, and every few seconds, it makes sure that the pinned versions are served
-    and hold the weights of the bundle: vectors of two encoders must not be mixed.
+    failure to reach the server, and every few seconds, it looks which version of each model holds the weights of
+    the bundle (the newest, if several do) and is ready; only that one is asked. So a client needs no number from
+    anybody, other versions come and go beside it, and vectors of two encoders are never mixed.
 
     Args:
-        settings: address, credentials, time-out, concurrency and the pinned version.
+        settings: address, credentials, time-out, concurrency, and a pinned version where one is wanted.
         models: what the bundle expects to be served.
     """
 
@@ -102,7 +103,8 @@ class TritonConnection:
     def __init__(self, settings: Settings, models: Sequence[ServedModel]) -> None:
         self._settings = settings
         self._models = {model.name: model for model in models}
-        self._version = str(settings.triton_model_version)
+        self._pinned = str(settings.triton_model_version or "")
+        self._versions: dict[str, str] = {}
         self._headers = {"authorization": f"Bearer {settings.triton_token}"} if settings.triton_token else {}
         self._client: Any = None
         self._slots = asyncio.Semaphore(settings.triton_concurrency)
@@ -121,7 +123,7 @@ class TritonConnection:
             float32[rows, output_width].
 
         Raises:
-            DependencyDownError: the server, or the pinned version, cannot be had; or its queue stayed full.
+            DependencyDownError: the server, or a fitting version, cannot be had; or its queue stayed full.
             DeadlineError: no answer within ``triton_timeout_seconds``.
             TransientError: the server failed at this request.
             SettingsError: the server refuses the token.
@@ -150,7 +152,7 @@ class TritonConnection:
                 await asyncio.sleep(pause)
 
     async def check(self) -> None:
-        """Return if every pinned version is served, holds the bundle's weights and answers a small request.
+        """Return if every model is served with the bundle's weights and answers a small request.
 
         Raises:
             TransientError: one does not.
@@ -192,7 +194,7 @@ class TritonConnection:
         result = await self._connected().infer(
             model,
             tensors,
-            model_version=self._version,
+            model_version=self._versions[model],
             client_timeout=seconds,
             timeout=int(seconds * 1e6),  # the queue drops what waited longer than its caller
             headers=self._headers,
@@ -221,9 +223,17 @@ class TritonConnection:
         client = self._connected()
         limits = {"headers": self._headers, "client_timeout": self._settings.triton_timeout_seconds}
         try:
-            if not await client.is_model_ready(model.name, self._version, **limits):
+            if not await client.is_model_ready(model.name, self._pinned, **limits):
                 raise await self._missing_version(model.name)
-            answer = await client.get_model_config(model.name, self._version, **limits)
+            answer = await client.get_model_config(model.name, self._pinned, **limits)
+            served = identities(answer.config)
+            fitting = _fitting(served, model, self._pinned)
+            for version in fitting:
+                if await client.is_model_ready(model.name, version, **limits):
+                    self._versions[model.name] = version
+                    return
+            if fitting:
+                raise await self._missing_version(model.name)
         except InferenceServerException as error:
             if error.status() == "StatusCode.NOT_FOUND":
                 raise await self._missing_version(model.name) from error
@@ -232,13 +242,13 @@ class TritonConnection:
                     TRITON, f"{error.message()} ({self._settings.triton_url})"
                 ) from error
             self._fail(error, model.name)
-        served = answer.config.parameters[f"{IDENTITY}.{self._version}"].string_value
-        if served != model.identity:
-            raise DependencyDownError(
-                TRITON,
-                f"its {model.name} {self._version} holds {served or 'weights without a name'}, the bundle "
-                f"{model.identity}; serve a repository that `streamproc export triton` made of this bundle",
-            )
+        newest = self._pinned or max(served, key=int, default="")
+        raise DependencyDownError(
+            TRITON,
+            f"its {model.name} {newest} holds {served.get(newest) or 'weights without a name'}, the bundle "
+            f"{model.identity}; load the bundle with `streamproc models load`, or serve a repository that "
+            "`streamproc export triton` made of it",
+        )
 
     async def _missing_version(self, model: str) -> DependencyDownError:
         limits = {"headers": self._headers, "client_timeout": self._settings.triton_timeout_seconds}
@@ -247,10 +257,10 @@ class TritonConnection:
         except InferenceServerException as error:
             return DependencyDownError(TRITON, f"{error.message()} ({self._settings.triton_url})")
         ready = [each.version for each in index.models if each.name == model and each.state == "READY"]
+        wanted = f"{model} version {self._pinned}" if self._pinned else model
+        remedy = "load it, or let STREAMPROC_TRITON_MODEL_VERSION be 0" if self._pinned else "load it"
         return DependencyDownError(
-            TRITON,
-            f"{model} version {self._version} is not served there (ready: {', '.join(ready) or 'none'}); "
-            "load it, or pin another with STREAMPROC_TRITON_MODEL_VERSION",
+            TRITON, f"{wanted} is not served there (ready: {', '.join(ready) or 'none'}); {remedy}"
         )
 
     def _fail(self, error: InferenceServerException, model: str) -> Never:
@@ -271,6 +281,22 @@ class TritonConnection:
                     f"STREAMPROC_TRITON_CA_FILE = {ca_file} cannot be read: {error.strerror}"
                 ) from error
         return self._client
+
+
+def identities(config: Any) -> dict[str, str]:
+    """What each version of a served model holds: version → identity, as its repository's generator wrote them.
+
+    Args:
+        config: Triton's ``ModelConfig``.
+    """
+    named = ((name.partition("."), value.string_value) for name, value in config.parameters.items())
+    return {version: identity for (parameter, _, version), identity in named if parameter == IDENTITY}
+
+
+def _fitting(served: Mapping[str, str], model: ServedModel, pinned: str) -> list[str]:
+    """The versions that hold the model's weights, the newest first."""
+    fitting = [version for version, identity in served.items() if identity == model.identity]
+    return sorted((each for each in fitting if pinned in {"", each}), key=int, reverse=True)
 
 
 def _meaning(error: InferenceServerException, model: str, settings: Settings) -> StreamprocError:

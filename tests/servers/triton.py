@@ -125,12 +125,13 @@ class TritonServer:
     Args:
         repository: the model repository.
         options: further options of ``tritonserver``.
+        on_request: whether it loads and unloads models when it is asked to.
 
     Raises:
         TritonUnavailableError: Triton cannot be had on this machine.
     """
 
-    def __init__(self, repository: Path, *options: str) -> None:
+    def __init__(self, repository: Path, *options: str, on_request: bool = True) -> None:
         self._environment = install_triton()
         grpc, self._http, metrics = free_ports(3)
         self.url = f"127.0.0.1:{grpc}"
@@ -145,7 +146,8 @@ class TritonServer:
             str(triton / "bin/tritonserver"),
             f"--model-repository={repository}",
             f"--backend-directory={triton / 'backends'}",
-            *("--model-control-mode=explicit", "--load-model=*", "--disable-auto-complete-config"),
+            "--disable-auto-complete-config",
+            *(("--model-control-mode=explicit", "--load-model=*") if on_request else ()),
             *(f"--grpc-address={loopback}", f"--grpc-port={grpc}"),
             *(f"--http-address={loopback}", f"--http-port={self._http}"),
             *(f"--metrics-address={loopback}", f"--metrics-port={metrics}"),
