@@ -5,10 +5,10 @@ import sys
 import typer
 
 import streamproc
-from streamproc.cli import dead, export, graph, load, models, publish, topics
+from streamproc.cli import calibrate, dead, export, graph, load, models, publish, topics
 from streamproc.cli.demo import demo
 from streamproc.cli.doctor import doctor
-from streamproc.cli.evaluate import calibrate_app, evaluate, train_app
+from streamproc.cli.evaluate import evaluate, train_app
 from streamproc.cli.tag import tag
 from streamproc.cli.worker import worker
 from streamproc.errors import StreamprocError, UserError
@@ -52,7 +52,7 @@ app.add_typer(graph.app, name="graph")
 app.add_typer(models.app, name="models")
 app.command("eval")(evaluate)
 app.add_typer(train_app, name="train")
-app.add_typer(calibrate_app, name="calibrate")
+app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(export.app, name="export")
 app.command()(doctor)
 

@@ -1,8 +1,5 @@
-"""``streamproc eval``, ``calibrate`` and ``train``: figures of a bundle, and what is fitted to data."""
+"""``streamproc eval`` and ``train``: figures of a bundle, and the training of its models."""
 
-import shutil
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,39 +8,27 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from streamproc.config import load_settings
+from streamproc.cli.bundles import (
+    BundleOption,
+    Datasets,
+    Output,
+    open_bundle,
+    prepare_datasets,
+    say,
+    write_bundle,
+)
 from streamproc.errors import UserError
 
 if TYPE_CHECKING:  # heavy imports: a quick --help
-    from streamproc.evaluation.prepared import Prepared
     from streamproc.evaluation.protocol import Report
-    from streamproc.inference.bundle import Bundle
-    from streamproc.inference.manifest import Manifest
 
-__all__ = ["calibrate_app", "evaluate", "train_app"]
+__all__ = ["evaluate", "train_app"]
 
-calibrate_app = typer.Typer(
-    help="Fit recall or confidences of a bundle to labelled data.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 train_app = typer.Typer(
     help='Train models of a bundle; the extra "train" must be installed.',
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-Datasets = Annotated[
-    list[Path],
-    typer.Argument(help="Directories with train.jsonl, valid.jsonl, test.jsonl and tags.jsonl."),
-]
-BundleOption = Annotated[
-    Path | None, typer.Option("--bundle", help="The bundle; that of the settings unless given.")
-]
-Output = Annotated[
-    Path,
-    typer.Option("--output", "-o", help="Directory of the new bundle; made from --bundle where missing."),
-]
 
 
 def evaluate(
@@ -71,8 +56,8 @@ def evaluate(
 
     if split not in {Split.VALID.value, Split.TEST.value}:
         raise UserError(f"--split is {split!r}: use valid or test")
-    loaded = _bundle(bundle)
-    (prepared,) = _prepare([dataset], loaded)
+    loaded = open_bundle(bundle)
+    (prepared,) = prepare_datasets([dataset], loaded)
     manifest = loaded.manifest
     figures = measure(
         prepared,
@@ -81,51 +66,11 @@ def evaluate(
         bundle=f"{manifest.name}-{manifest.version}",
         split=Split(split),
         trees=tuple(Trees) if baselines else (),
-        progress=_say,
+        progress=say,
     )
     _show(figures)
     if report is not None:
         report.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
-
-
-@calibrate_app.command("recall")
-def calibrate_recall(datasets: Datasets, output: Output, bundle: BundleOption = None) -> None:
-    """Fit recall (how the paths to a tag are weighed) to the encoder on labelled history.
-
-    Tagger and calibrator were trained on what the old recall brings: train them again afterwards.
-    """
-    from streamproc.graph.thresholds import FITTED  # noqa: PLC0415 - a quick --help
-    from streamproc.training.fusion import fit_recall, recall_fit  # noqa: PLC0415 - a quick --help
-
-    base = _bundle(bundle)
-    prepared = _prepare(datasets, base)
-    _say("fitting recall")
-    fitted = recall_fit(fit_recall(prepared, FITTED), [each.dataset.name for each in prepared])
-    _write(base, output, msgspec.structs.replace(base.manifest, recall=fitted))
-    for name, weight in fitted.fusion.items():
-        typer.echo(f"{name}\t{weight:g}")
-
-
-@calibrate_app.command("confidence")
-def calibrate_confidence(datasets: Datasets, output: Output, bundle: BundleOption = None) -> None:
-    """Fit the calibration map to valid, on the exported calibrator that is served."""
-    import numpy as np  # noqa: PLC0415 - a quick --help
-
-    from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415 - a quick --help
-    from streamproc.training.calibration import fit_map  # noqa: PLC0415 - a quick --help
-    from streamproc.training.rows import valid_rows  # noqa: PLC0415 - a quick --help
-
-    base = _bundle(bundle)
-    calibrator = base.manifest.calibrator
-    if calibrator is None:
-        raise UserError(f"{base.path} has no calibrator yet: streamproc train tagger makes one")
-    thresholds = Thresholds.of(base.manifest.recall)
-    random = np.random.default_rng(0)
-    rows = [valid_rows(each, thresholds, random) for each in _prepare(datasets, base)]
-    fitted = fit_map(base, rows)
-    calibrator = msgspec.structs.replace(calibrator, map=fitted)
-    _write(base, output, msgspec.structs.replace(base.manifest, calibrator=calibrator))
-    typer.echo(fitted)
 
 
 @train_app.command("tagger")
@@ -146,9 +91,9 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
         raise UserError(
             f"training needs what is not installed ({error.name}): pip install 'streamproc[train]'"
         ) from None
-    base = _bundle(bundle)
-    prepared = _prepare(datasets, base)
-    _write(base, output, base.manifest)
+    base = open_bundle(bundle)
+    prepared = prepare_datasets(datasets, base)
+    write_bundle(base, output, base.manifest)
     manifest = train_models(
         prepared,
         output,
@@ -156,46 +101,9 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
         version,
         notes_a_set=notes,
         seed=seed,
-        progress=_say,
+        progress=say,
     )
     typer.echo(f"{output}: {manifest.name}-{manifest.version}, models {version}")
-
-
-def _bundle(path: Path | None) -> "Bundle":
-    from streamproc.inference.bundle import Bundle, default_bundle_path  # noqa: PLC0415 - a quick --help
-
-    return Bundle.load(path or load_settings().bundle or default_bundle_path())
-
-
-def _prepare(directories: Sequence[Path], bundle: "Bundle") -> "list[Prepared]":
-    from streamproc.evaluation.dataset import read_dataset  # noqa: PLC0415 - a quick --help
-    from streamproc.evaluation.prepared import prepare  # noqa: PLC0415 - a quick --help
-    from streamproc.evaluation.vectors import VectorCache  # noqa: PLC0415 - a quick --help
-    from streamproc.inference.onnx import load_encoder  # noqa: PLC0415 - a quick --help
-
-    settings = load_settings()
-    encoder = load_encoder(bundle, settings.inference_threads)
-    cache = VectorCache(
-        encoder,
-        bundle.manifest.files[bundle.manifest.encoder.file],
-        settings.cache_dir / "vectors",
-        progress=lambda done, total: _say(f"encoded {done:,} of {total:,}") if not done % 4096 else None,
-    )
-    prepared = []
-    for directory in directories:
-        _say(f"reading {directory}")
-        prepared.append(prepare(read_dataset(directory), cache))
-    encoder.pool.close()
-    return prepared
-
-
-def _write(base: "Bundle", output: Path, manifest: "Manifest") -> None:
-    """The base bundle's files and another manifest; the base itself may be the output."""
-    from streamproc.inference.bundle import write_manifest  # noqa: PLC0415 - a quick --help
-
-    if output.resolve() != base.path.resolve():
-        shutil.copytree(base.path, output, dirs_exist_ok=True)
-    write_manifest(output, manifest)
 
 
 def _show(report: "Report") -> None:
@@ -236,7 +144,3 @@ def _table(title: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right")
     return table
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress

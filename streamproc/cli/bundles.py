@@ -1,0 +1,74 @@
+"""What the commands around a bundle share: opening it, preparing datasets for it, writing a new one."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamproc.config import load_settings
+
+if TYPE_CHECKING:  # heavy imports: a quick --help
+    from streamproc.evaluation.prepared import Prepared
+    from streamproc.inference.bundle import Bundle
+    from streamproc.inference.manifest import Manifest
+
+__all__ = ["BundleOption", "Datasets", "Output", "open_bundle", "prepare_datasets", "say", "write_bundle"]
+
+Datasets = Annotated[
+    list[Path],
+    typer.Argument(help="Directories with train.jsonl, valid.jsonl, test.jsonl and tags.jsonl."),
+]
+BundleOption = Annotated[
+    Path | None, typer.Option("--bundle", help="The bundle; that of the settings unless given.")
+]
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", help="Directory of the new bundle; made from --bundle where missing."),
+]
+
+
+def open_bundle(path: Path | None) -> "Bundle":
+    """The bundle at the path, or else that of the settings, or else the one that ships."""
+    from streamproc.inference.bundle import Bundle, default_bundle_path  # noqa: PLC0415 - a quick --help
+
+    return Bundle.load((path or load_settings().bundle or default_bundle_path()).expanduser())
+
+
+def prepare_datasets(directories: Sequence[Path], bundle: "Bundle") -> "list[Prepared]":
+    """Read and encode datasets, each with its train as history; vectors are kept in the cache."""
+    from streamproc.evaluation.dataset import read_dataset  # noqa: PLC0415 - a quick --help
+    from streamproc.evaluation.prepared import prepare  # noqa: PLC0415 - a quick --help
+    from streamproc.evaluation.vectors import VectorCache  # noqa: PLC0415 - a quick --help
+    from streamproc.inference.onnx import load_encoder  # noqa: PLC0415 - a quick --help
+
+    settings = load_settings()
+    encoder = load_encoder(bundle, settings.inference_threads)
+    cache = VectorCache(
+        encoder,
+        bundle.manifest.files[bundle.manifest.encoder.file],
+        settings.cache_dir / "vectors",
+        progress=lambda done, total: say(f"encoded {done:,} of {total:,}") if not done % 4096 else None,
+    )
+    prepared = []
+    for directory in directories:
+        say(f"reading {directory}")
+        prepared.append(prepare(read_dataset(directory), cache))
+    encoder.pool.close()
+    return prepared
+
+
+def write_bundle(base: "Bundle", output: Path, manifest: "Manifest") -> None:
+    """Write the base bundle's files and another manifest; the base itself may be the output."""
+    from streamproc.inference.bundle import write_manifest  # noqa: PLC0415 - a quick --help
+
+    if output.resolve() != base.path.resolve():
+        shutil.copytree(base.path, output, dirs_exist_ok=True)
+    write_manifest(output, manifest)
+
+
+def say(line: str) -> None:
+    """Tell a person what is being done."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress
