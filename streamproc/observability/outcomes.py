@@ -1,12 +1,12 @@
 """What the outcomes of notes say of the models: tags a note, confidences, paths of recall, versions."""
 
-from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
 
 from streamproc.events.tagged import ModelVersions, NoteOutcome, NoteTagged, RecallPath
 from streamproc.observability import metrics
+from streamproc.observability.histograms import observe_all
 
 __all__ = ["OutcomeMeter"]
 
@@ -25,14 +25,11 @@ class OutcomeMeter:
         if not tagged:
             return
         self._note_versions(tagged[-1].models)
-        led: Counter[RecallPath] = Counter()
-        for outcome in tagged:
-            metrics.TAGS_PER_NOTE.observe(len(outcome.tags))
-            for tag in outcome.tags:
-                metrics.CONFIDENCE.observe(tag.confidence)
-                led.update(tag.paths)
-        for path, tags in led.items():
-            self._paths[path].inc(tags)
+        emitted = [tag for outcome in tagged for tag in outcome.tags]
+        observe_all(metrics.TAGS_PER_NOTE, [len(outcome.tags) for outcome in tagged])
+        observe_all(metrics.CONFIDENCE, [tag.confidence for tag in emitted])
+        for path, counter in self._paths.items():
+            counter.inc(sum(path in tag.paths for tag in emitted))
         metrics.REVIEW_TAGS.inc(sum(len(outcome.review) for outcome in tagged))
         metrics.TRUNCATED.inc(sum(outcome.truncated for outcome in tagged))
 

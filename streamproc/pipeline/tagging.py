@@ -1,5 +1,6 @@
 """The pipeline: text → vector → hits → candidates → logits → confidences → decision → outcome."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +22,9 @@ from streamproc.inference.text import note_text
 from streamproc.knowledge.lexical import LexicalIndex
 from streamproc.knowledge.snapshot import Knowledge, KnowledgeSnapshot
 from streamproc.observability import metrics
+from streamproc.observability.histograms import observe_all
 from streamproc.observability.stopwatch import Stopwatch
+from streamproc.pipeline.judged import JudgedNote, Observer, scored
 from streamproc.pipeline.outcome import Outcome, SourcedNote
 from streamproc.pipeline.policy import Decision, Policy, Scored, decide
 
@@ -32,9 +35,6 @@ SEGMENTS = 3
 
 SIMILARITY_EDGES = 3
 """Similarity edges of each sort that a note adds to the graph: each is a record on ``graph.edges``."""
-
-CONFIDENCE_DIGITS = 6
-"""Digits that are published: enough for any threshold, few enough to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ class Pipeline:
         policy: which tags are emitted.
         related_notes: how many similar notes an outcome names at most.
         write_back: whether notes are to enter the graph.
+        observer: shown what the models said of each note; None: nobody looks.
 
     Raises:
         BundleError: the tagger was trained on other evidence.
@@ -96,6 +97,7 @@ class Pipeline:
         *,
         related_notes: int = 5,
         write_back: bool = True,
+        observer: Observer | None = None,
     ) -> None:
         if manifest.tagger is None or manifest.tagger.features != FEATURES:
             raise BundleError(
@@ -110,6 +112,7 @@ class Pipeline:
         self._policy = policy
         self._related_notes = related_notes
         self._write_back = write_back
+        self._observer = observer
         self._versions = ModelVersions(
             bundle=f"{manifest.name}-{manifest.version}",
             encoder=models.encoder.weights_hash[:16],
@@ -119,7 +122,14 @@ class Pipeline:
 
     @classmethod
     def of(
-        cls, settings: Settings, bundle: Bundle, models: Models, graph: Graph, knowledge: Knowledge
+        cls,
+        settings: Settings,
+        bundle: Bundle,
+        models: Models,
+        graph: Graph,
+        knowledge: Knowledge,
+        *,
+        observer: Observer | None = None,
     ) -> "Pipeline":
         """The pipeline that the settings describe."""
         return cls(
@@ -130,6 +140,7 @@ class Pipeline:
             Policy.of(settings),
             related_notes=settings.related_notes,
             write_back=settings.write_back is WriteBack.ON,
+            observer=observer,
         )
 
     async def tag(self, notes: Sequence[SourcedNote]) -> list[Outcome]:
@@ -189,8 +200,7 @@ class Pipeline:
             )
         ]
         watch.lap("recall")
-        for each in read:
-            metrics.CANDIDATES.observe(len(each.recalled.tags))
+        observe_all(metrics.CANDIDATES, [len(each.recalled.tags) for each in read])
         return read
 
     async def _decisions(self, read: Sequence[_Read], watch: Stopwatch) -> list[Decision]:
@@ -202,12 +212,30 @@ class Pipeline:
             )
             for each in read
         ]
+        began = time.perf_counter()
         logits = await self._models.tagger.score(requests)
         watch.lap("tag")
         confidences = await self._models.calibrator.judge(requests, logits)
         watch.lap("judge")
+        if self._observer is not None:
+            seconds_a_note = (time.perf_counter() - began) / len(read)
+            judged = zip(read, requests, confidences, strict=True)
+            self._observer.offer(
+                [
+                    JudgedNote(
+                        each.note.note.note_id,
+                        each.note.source,
+                        request,
+                        each.recalled,
+                        of_note,
+                        self._versions,
+                    )
+                    for each, request, of_note in judged
+                ],
+                seconds_a_note,
+            )
         return [
-            decide(_scored(each.recalled, of_note), self._policy)
+            decide(scored(each.recalled, of_note), self._policy)
             for each, of_note in zip(read, confidences, strict=True)
         ]
 
@@ -263,15 +291,6 @@ class Pipeline:
             applied=snapshot.applied,
         )
         return Outcome(note.source, tagged, None)
-
-
-def _scored(recalled: Recalled, confidences: Float32) -> list[Scored]:
-    return [
-        Scored(index, tag, round(float(confidence), CONFIDENCE_DIGITS), judged)
-        for index, (tag, confidence, judged) in enumerate(
-            zip(recalled.tags, confidences, recalled.judged, strict=True)
-        )
-    ]
 
 
 def _emitted(recalled: Recalled, chosen: Sequence[Scored]) -> tuple[EmittedTag, ...]:

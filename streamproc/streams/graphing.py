@@ -17,6 +17,7 @@ from streamproc.events.topics import TopicNames
 from streamproc.graph.edges import EdgeChange, edge_records
 from streamproc.graph.writer import NotePlan, last_offsets
 from streamproc.observability import metrics
+from streamproc.observability.histograms import observe_all
 from streamproc.streams.dead_letter import Cause
 from streamproc.streams.failure import Failed, FailurePolicy
 from streamproc.streams.lane import DEAD, Prepared, dead
@@ -133,11 +134,13 @@ class GraphingWork:
 
     def _observe_delay(self, prepared: Sequence[Prepared]) -> None:
         now = self._wall_seconds()
-        for item in prepared:
-            if item.outcome == APPLIED and item.record.value is not None:
-                published = _published_seconds(item.record)
-                if published is not None:
-                    metrics.RECALL_DELAY_SECONDS.observe(max(0.0, now - published))
+        published = [
+            _published_seconds(item.record)
+            for item in prepared
+            if item.outcome == APPLIED and item.record.value is not None
+        ]
+        delays = [max(0.0, now - moment) for moment in published if moment is not None]
+        observe_all(metrics.RECALL_DELAY_SECONDS, delays)
 
 
 def _published_seconds(record: InputRecord) -> float | None:

@@ -19,6 +19,7 @@ from streamproc.errors import DependencyDownError, SettingsError
 from streamproc.events.record import InputRecord, OutputRecord
 from streamproc.observability import metrics
 from streamproc.observability.clock import Clock
+from streamproc.observability.histograms import observe_all
 from streamproc.pipeline.batcher import MicroBatcher
 from streamproc.streams.breaker import Dependencies
 from streamproc.streams.dead_letter import Cause
@@ -220,10 +221,10 @@ class Lane:
     def _observe(self, prepared: Sequence[Prepared]) -> None:
         for outcome, records in Counter(item.outcome for item in prepared).items():
             metrics.EVENTS.labels(self.name, outcome).inc(records)
-        delay, now = metrics.OUTCOME_DELAY_SECONDS.labels(self.name), time.time()
-        for item in prepared:
-            if item.record.source.timestamp_ms > 0:
-                delay.observe(max(0.0, now - item.record.source.timestamp_ms / 1000))
+        now = time.time()
+        stamps = [item.record.source.timestamp_ms for item in prepared]
+        delays = [max(0.0, now - stamp / 1000) for stamp in stamps if stamp > 0]
+        observe_all(metrics.OUTCOME_DELAY_SECONDS.labels(self.name), delays)
 
     async def _deliver(self, batch: _Batch, previous: _Batch | None, delivery: Delivery) -> None:
         """Send and confirm a batch; holds ``_sending`` on entry."""
