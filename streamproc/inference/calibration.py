@@ -1,16 +1,33 @@
 """Calibration maps: from a model's probability to one that can be relied on.
 
-Every map is continuous and strictly increasing on (0, 1), so it never changes the order of two tags,
-and has no steps that make ties. Each is a tagged Struct and lives in a bundle's manifest.
+Every map is continuous and strictly increasing in the probability on (0, 1), so it has no steps that make
+ties. The simple ones never change the order of two tags; an adapted map also hears the evidence, as people's
+labels of this very repository ask for, and may. Each is a tagged Struct and lives in a bundle's manifest or in
+a calibration file.
 """
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import assert_never
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Beta", "CalibrationMap", "Identity", "Temperature", "apply_map"]
+__all__ = [
+    "Adapted",
+    "Bends",
+    "Beta",
+    "BoundMap",
+    "CalibrationMap",
+    "Evidence",
+    "Identity",
+    "Temperature",
+    "Term",
+    "apply_map",
+    "map_digest",
+]
 
 Probabilities = npt.NDArray[np.float64]
 
@@ -54,15 +71,117 @@ class Beta(msgspec.Struct, frozen=True, tag="beta"):
             raise ValueError(f"a and b must be positive and all finite, not a={self.a} b={self.b} c={self.c}")
 
 
-CalibrationMap = Identity | Temperature | Beta
+class Term(msgspec.Struct, frozen=True):
+    """What one column of the evidence adds to the logit: straight lines between points, constant beyond them.
+
+    Attributes:
+        column: its name.
+        at: rising values of the column.
+        adds: what is added to the logit there.
+    """
+
+    column: str
+    at: tuple[float, ...]
+    adds: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _require_points(self.at, self.adds)
 
 
-def apply_map(calibration: CalibrationMap, probabilities: npt.ArrayLike) -> Probabilities:
+class Bends(msgspec.Struct, frozen=True):
+    """Smoothed bins: a logit goes to straight lines between points, and on with the slope of the last ones.
+
+    Attributes:
+        at: rising logits.
+        to: rising logits that they go to.
+    """
+
+    at: tuple[float, ...]
+    to: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _require_points(self.at, self.to)
+        if not (np.diff(self.to) > 0).all():
+            raise ValueError(f"the logits of smoothed bins must rise, not {self.to}")
+
+
+class Adapted(msgspec.Struct, frozen=True, tag="adapted"):
+    """The judge adapted to a repository: p → sigmoid(bends(a ln p − b ln(1 − p) + c + Σ terms(evidence))).
+
+    Attributes:
+        a: positive weight of ln p.
+        b: positive weight of −ln(1 − p).
+        c: shift of the logit.
+        terms: what the evidence adds; none: the map hears the probability alone.
+        bends: the last step; None: there is none.
+    """
+
+    a: float
+    b: float
+    c: float
+    terms: tuple[Term, ...] = ()
+    bends: Bends | None = None
+
+    def __post_init__(self) -> None:
+        Beta(self.a, self.b, self.c)
+
+
+CalibrationMap = Identity | Temperature | Beta | Adapted
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The evidence of some candidates.
+
+    Attributes:
+        columns: names.
+        rows: float32[candidates, columns].
+    """
+
+    columns: Sequence[str]
+    rows: npt.NDArray[np.float32]
+
+    def column(self, name: str) -> Probabilities:
+        """One column, float64[candidates].
+
+        Raises:
+            ValueError: there is none of that name.
+        """
+        return self.rows[:, list(self.columns).index(name)].astype(np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundMap:
+    """A map and the names of the evidence columns that it will be given.
+
+    Raises:
+        ValueError: the map hears a column that is not among them.
+    """
+
+    calibration: CalibrationMap
+    columns: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.calibration, Adapted):
+            missing = {term.column for term in self.calibration.terms} - set(self.columns)
+            if missing:
+                raise ValueError(
+                    f"the calibration map hears evidence that is not gathered: {sorted(missing)}"
+                )
+
+
+def apply_map(
+    calibration: CalibrationMap, probabilities: npt.ArrayLike, evidence: Evidence | None = None
+) -> Probabilities:
     """Calibrated probabilities, float64, of the same shape, within (0, 1).
 
     Args:
         calibration: the map.
         probabilities: any shape, within [0, 1]; 0 and 1 are moved inside by 1e-13.
+        evidence: one row a probability; only an adapted map with terms needs it.
+
+    Raises:
+        ValueError: the map hears evidence and there is none, or not its columns.
     """
     p = np.clip(np.asarray(probabilities, dtype=np.float64), _EPSILON, 1 - _EPSILON)
     match calibration:
@@ -72,6 +191,41 @@ def apply_map(calibration: CalibrationMap, probabilities: npt.ArrayLike) -> Prob
             logit = (np.log(p) - np.log1p(-p)) / temperature
         case Beta(a=a, b=b, c=c):
             logit = a * np.log(p) - b * np.log1p(-p) + c
+        case Adapted():
+            logit = _adapted(calibration, p, evidence)
         case _ as unreachable:
             assert_never(unreachable)
     return np.clip(1 / (1 + np.exp(-logit)), _EPSILON, 1 - _EPSILON)
+
+
+def map_digest(calibration: CalibrationMap) -> str:
+    """Eight characters that tell this map from others; part of the calibrator's version in every output."""
+    return hashlib.sha256(msgspec.json.encode(calibration)).hexdigest()[:8]
+
+
+def _adapted(calibration: Adapted, p: Probabilities, evidence: Evidence | None) -> Probabilities:
+    logit: Probabilities = calibration.a * np.log(p) - calibration.b * np.log1p(-p) + calibration.c
+    if calibration.terms:
+        if evidence is None:
+            raise ValueError("this calibration map hears the evidence of each candidate")
+        for term in calibration.terms:
+            logit = logit + np.interp(evidence.column(term.column), term.at, term.adds)
+    return logit if calibration.bends is None else _bent(calibration.bends, logit)
+
+
+def _bent(bends: Bends, logit: Probabilities) -> Probabilities:
+    at, to = np.array(bends.at), np.array(bends.to)
+    slopes = np.diff(to) / np.diff(at)
+    bent: Probabilities = (
+        np.interp(logit, at, to)
+        + slopes[0] * np.minimum(logit - at[0], 0)
+        + slopes[-1] * np.maximum(logit - at[-1], 0)
+    )
+    return bent
+
+
+def _require_points(at: Sequence[float], values: Sequence[float]) -> None:
+    if len(at) < 2 or len(at) != len(values):
+        raise ValueError(f"at least two points are needed, one value each, not {len(at)} and {len(values)}")
+    if not np.isfinite([*at, *values]).all() or not (np.diff(at) > 0).all():
+        raise ValueError(f"points must rise and all values be finite, not {at} and {values}")

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from streamproc.inference.calibration import CalibrationMap
+from streamproc.errors import BundleError
+from streamproc.inference.calibration import BoundMap, CalibrationMap, map_digest
 
 __all__ = [
     "FORMAT",
@@ -67,7 +68,7 @@ class CalibratorSpec(msgspec.Struct, frozen=True):
 
     Attributes:
         file: the ONNX file.
-        version: recorded in every output.
+        version: of the model.
         map: applied to the softmax of the two logits; fitted on this very file.
         training_data: names of the data sets it was trained and fitted on.
     """
@@ -76,6 +77,24 @@ class CalibratorSpec(msgspec.Struct, frozen=True):
     version: str
     map: CalibrationMap
     training_data: tuple[str, ...]
+
+    @property
+    def served_version(self) -> str:
+        """The model's version and the map's digest: what outputs record."""
+        return f"{self.version}+{map_digest(self.map)}"
+
+    def bound_map(self, features: tuple[str, ...]) -> BoundMap:
+        """The map, ready for evidence of these columns.
+
+        Raises:
+            BundleError: the map hears evidence that is not among them.
+        """
+        try:
+            return BoundMap(self.map, features)
+        except ValueError as error:
+            raise BundleError(
+                f"{error}: use a bundle or a calibration that was fitted with this version"
+            ) from None
 
 
 class RecallFit(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ import numpy as np
 
 from streamproc.errors import BundleError
 from streamproc.inference.bundle import Bundle
-from streamproc.inference.calibration import CalibrationMap
+from streamproc.inference.calibration import BoundMap
 from streamproc.inference.confidence import confidences
 from streamproc.inference.cores import available_cores
 from streamproc.inference.manifest import EncoderSpec
@@ -58,7 +58,9 @@ def load_models(bundle: Bundle, threads: int = 0) -> Models:
     return Models(
         encoder=encoder,
         tagger=OnnxTagger(tagger_session, tagger.version, pool),
-        calibrator=OnnxCalibrator(calibrator_session, calibrator.version, calibrator.map, pool),
+        calibrator=OnnxCalibrator(
+            calibrator_session, calibrator.served_version, calibrator.bound_map(tagger.features), pool
+        ),
         release=release,
     )
 
@@ -160,7 +162,7 @@ class OnnxCalibrator:
         pool: runs it off the event loop.
     """
 
-    def __init__(self, session: Any, version: str, calibration: CalibrationMap, pool: WorkPool) -> None:
+    def __init__(self, session: Any, version: str, calibration: BoundMap, pool: WorkPool) -> None:
         self._session = session
         self._calibration = calibration
         self._pool = pool
@@ -172,7 +174,7 @@ class OnnxCalibrator:
             return []
         features = {"features": judge_rows(requests, logits)}
         yes_no = await _run(self._pool, self._session, "logits", features)
-        return per_request(confidences(yes_no, self._calibration), requests)
+        return per_request(confidences(yes_no, self._calibration, requests), requests)
 
 
 async def _run(pool: WorkPool, session: Any, output: str, inputs: dict[str, Float32]) -> Float32:

@@ -13,7 +13,7 @@ import numpy as np
 from streamproc.config import Settings
 from streamproc.errors import BundleError
 from streamproc.inference.bundle import Bundle
-from streamproc.inference.calibration import CalibrationMap
+from streamproc.inference.calibration import BoundMap
 from streamproc.inference.confidence import confidences
 from streamproc.inference.cores import available_cores
 from streamproc.inference.manifest import EncoderSpec
@@ -77,7 +77,9 @@ def load_triton_models(settings: Settings, bundle: Bundle) -> Models:
     return Models(
         encoder=encoder,
         tagger=TritonTagger(encoder.connection, tagger.version),
-        calibrator=TritonCalibrator(encoder.connection, calibrator.version, calibrator.map),
+        calibrator=TritonCalibrator(
+            encoder.connection, calibrator.served_version, calibrator.bound_map(tagger.features)
+        ),
         release=encoder.close,
     )
 
@@ -179,7 +181,7 @@ class TritonCalibrator:
         calibration: the map fitted on this very model; applied on this side.
     """
 
-    def __init__(self, connection: TritonConnection, version: str, calibration: CalibrationMap) -> None:
+    def __init__(self, connection: TritonConnection, version: str, calibration: BoundMap) -> None:
         self._connection = connection
         self._calibration = calibration
         self.version = version
@@ -189,7 +191,7 @@ class TritonCalibrator:
         if not requests:
             return []
         yes_no = await _infer_rows(self._connection, CALIBRATOR, "features", judge_rows(requests, logits))
-        return per_request(confidences(yes_no.reshape(-1, 2), self._calibration), requests)
+        return per_request(confidences(yes_no.reshape(-1, 2), self._calibration, requests), requests)
 
 
 async def _infer_rows(connection: TritonConnection, model: str, name: str, rows: Float32) -> Float32:

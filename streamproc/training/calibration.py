@@ -8,8 +8,8 @@ from onnxruntime import InferenceSession
 
 from streamproc.errors import BundleError
 from streamproc.inference.bundle import Bundle
-from streamproc.inference.calibration import Beta, CalibrationMap, Identity
-from streamproc.inference.confidence import confidences
+from streamproc.inference.calibration import Beta, CalibrationMap
+from streamproc.inference.confidence import yes_probability
 from streamproc.inference.protocols import Float32
 from streamproc.training.logistic import fit_logistic
 from streamproc.training.rows import Rows
@@ -59,7 +59,7 @@ def _probabilities(bundle: Bundle, evidence: Float32) -> Float32:
         raise BundleError(f"{bundle.path} has no trained tagger and calibrator: train them first")
     logit = _run(bundle, tagger.file, "evidence", evidence)
     features = np.concatenate([evidence, logit[:, None]], axis=1)
-    return confidences(_run(bundle, calibrator.file, "features", features), Identity())
+    return yes_probability(_run(bundle, calibrator.file, "features", features)).astype(np.float32)
 
 
 def _run(bundle: Bundle, file: str, source: str, rows: Float32) -> Float32:

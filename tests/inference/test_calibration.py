@@ -4,21 +4,76 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamproc.inference.calibration import Beta, CalibrationMap, Identity, Temperature, apply_map
+from streamproc.inference.calibration import (
+    Adapted,
+    Bends,
+    Beta,
+    BoundMap,
+    CalibrationMap,
+    Evidence,
+    Identity,
+    Temperature,
+    Term,
+    apply_map,
+    map_digest,
+)
 from streamproc.inference.confidence import confidences
+from streamproc.inference.protocols import CandidateTag, TaggingRequest
 
 SLOPES = st.floats(0.05, 8)
+COLUMNS = ("cosine", "votes")
+
+
+@st.composite
+def rising(draw, start):
+    """Rising numbers, no two nearer than a twentieth."""
+    steps = draw(st.lists(st.floats(0.05, 2), min_size=1, max_size=5))
+    return tuple(np.cumsum([draw(start), *steps]).tolist())
+
+
+@st.composite
+def bends(draw):
+    at = draw(rising(st.floats(-6, 0)))
+    slopes = draw(st.lists(st.floats(0.1, 3), min_size=len(at) - 1, max_size=len(at) - 1))
+    to = np.cumsum([draw(st.floats(-6, 2)), *(np.diff(at) * slopes)])
+    return Bends(at, tuple(to.tolist()))
+
+
+@st.composite
+def terms(draw):
+    at = draw(rising(st.floats(-1, 1)))
+    adds = draw(st.lists(st.floats(-2, 2), min_size=len(at), max_size=len(at)))
+    return Term(draw(st.sampled_from(COLUMNS)), at, tuple(adds))
+
+
 MAPS = st.one_of(
     st.just(Identity()),
     st.builds(Temperature, SLOPES),
     st.builds(Beta, SLOPES, SLOPES, st.floats(-6, 6)),
+    st.builds(
+        Adapted,
+        SLOPES,
+        SLOPES,
+        st.floats(-3, 3),
+        st.lists(terms(), max_size=3).map(tuple),
+        st.none() | bends(),
+    ),
 )
+
+
+def evidence_of(rows, values=(0.3, 0.7)):
+    return Evidence(COLUMNS, np.tile(np.array(values, dtype=np.float32), (rows, 1)))
+
+
+def request_of(rows, values=(0.3, 0.7)):
+    tags = tuple(CandidateTag(str(row), str(row), "") for row in range(rows))
+    return TaggingRequest("a note", tags, evidence_of(rows, values).rows)
 
 
 @given(MAPS)
 def test_a_map_is_continuous_and_strictly_increasing(calibration):
     p = np.linspace(0.01, 0.99, 2001)
-    calibrated = apply_map(calibration, p)
+    calibrated = apply_map(calibration, p, evidence_of(len(p)))
     # Where the result is so near to 0 or 1 that float64 has no room, equality is all that can hold.
     inside = (calibrated > 1e-10) & (calibrated < 1 - 1e-10)
     steps = np.diff(calibrated)
@@ -30,7 +85,7 @@ def test_a_map_is_continuous_and_strictly_increasing(calibration):
 
 @given(MAPS, st.sampled_from([0.0, 1.0]))
 def test_certainty_stays_within_bounds(calibration, p):
-    assert 0 < apply_map(calibration, p) < 1
+    assert 0 < apply_map(calibration, [p], evidence_of(1))[0] < 1
 
 
 def test_known_values():
@@ -48,6 +103,10 @@ def test_known_values():
         '{"type": "beta", "a": 0, "b": 1, "c": 0}',
         '{"type": "beta", "a": 1, "b": -1, "c": 0}',
         '{"type": "isotonic", "x": []}',
+        '{"type": "adapted", "a": -1, "b": 1, "c": 0}',
+        '{"type": "adapted", "a": 1, "b": 1, "c": 0, "bends": {"at": [0, 1], "to": [1, 1]}}',
+        '{"type": "adapted", "a": 1, "b": 1, "c": 0, "bends": {"at": [1, 0], "to": [0, 1]}}',
+        '{"type": "adapted", "a": 1, "b": 1, "c": 0, "terms": [{"column": "x", "at": [0], "adds": [1]}]}',
     ],
 )
 def test_a_map_that_would_not_increase_strictly_cannot_be_read(content):
@@ -63,10 +122,49 @@ def test_a_map_survives_the_manifest(calibration):
 def test_confidence_is_the_softmax_of_yes_and_no():
     yes_no = np.array([[2.0, 1.0], [0.0, 0.0], [-3.0, 1.5]], dtype=np.float32)
     expected = np.exp(yes_no[:, 0]) / np.exp(yes_no).sum(axis=1)
-    assert confidences(yes_no, Identity()) == pytest.approx(expected)
+    assert confidences(yes_no, BoundMap(Identity(), COLUMNS), [request_of(3)]) == pytest.approx(expected)
 
 
 def test_extreme_logits_give_confidences_strictly_between_0_and_1():
-    extreme = confidences(np.array([[1e4, -1e4], [-1e4, 1e4]], dtype=np.float32), Identity())
+    yes_no = np.array([[1e4, -1e4], [-1e4, 1e4]], dtype=np.float32)
+    extreme = confidences(yes_no, BoundMap(Identity(), COLUMNS), [request_of(2)])
     assert extreme.dtype == np.float32
     assert 0 < extreme[1] < extreme[0] < 1
+
+
+@given(MAPS, st.floats(-1, 2), st.floats(-1, 2))
+def test_a_map_is_continuous_in_the_evidence(calibration, cosine, votes):
+    here = apply_map(calibration, [0.4], evidence_of(1, (cosine, votes)))
+    near = apply_map(calibration, [0.4], evidence_of(1, (cosine + 1e-5, votes - 1e-5)))
+    assert here == pytest.approx(near, abs=0.01)
+
+
+def test_an_adapted_map_hears_the_evidence_between_its_points_and_no_further():
+    term = Term("votes", (0.0, 1.0), (-1.0, 1.0))
+    calibration = BoundMap(Adapted(1.0, 1.0, 0.0, (term,)), COLUMNS)
+    even = np.zeros((1, 2), dtype=np.float32)
+    at = {
+        votes: confidences(even, calibration, [request_of(1, (0.0, votes))])[0]
+        for votes in (-5.0, 0.0, 0.5, 1.0, 5.0)
+    }
+    assert at[0.5] == pytest.approx(0.5)
+    assert at[1.0] == pytest.approx(1 / (1 + np.exp(-1)))
+    assert (at[-5.0], at[5.0]) == (at[0.0], at[1.0])
+
+
+def test_bends_go_on_beyond_their_ends():
+    calibration = Adapted(1.0, 1.0, 0.0, bends=Bends((-1.0, 1.0), (-2.0, 2.0)))
+    p = 1 / (1 + np.exp(-np.array([-3.0, 0.5, 3.0])))
+    assert apply_map(calibration, p) == pytest.approx(1 / (1 + np.exp(-np.array([-6.0, 1.0, 6.0]))))
+
+
+def test_evidence_that_is_not_gathered_is_refused():
+    calibration = Adapted(1.0, 1.0, 0.0, (Term("moonlight", (0.0, 1.0), (0.0, 1.0)),))
+    with pytest.raises(ValueError, match="moonlight"):
+        BoundMap(calibration, COLUMNS)
+    with pytest.raises(ValueError, match="evidence"):
+        apply_map(calibration, [0.5])
+
+
+def test_two_maps_have_two_digests():
+    assert map_digest(Temperature(2.0)) == map_digest(Temperature(2.0)) != map_digest(Temperature(2.1))
