@@ -15,7 +15,12 @@
     │   ├── InvalidChangeError    a change of a tag or of knowledge contradicts the repository
     │   ├── OutputTooLargeError   an output would not fit its topic
     │   └── RepeatedFailureError  the record failed alone while every dependency was healthy
+    ├── AnswerError               a language model gave no answer to this question that can be used
+    │   ├── RefusalError          it declines to answer
+    │   ├── UnreadableAnswerError the answer is not in the form that was asked for
+    │   └── RejectedQuestionError its endpoint does not take the question: too long, an image it cannot fetch
     └── TransientError            worth another attempt (``retriable``)
+        ├── BusyError             a service answered that it cannot serve now, perhaps saying when it can
         ├── DeadlineError         one attempt took longer than it may
         └── DependencyDownError   a dependency cannot be reached: wait, count no attempt
 
@@ -26,7 +31,9 @@ wrong, with which value, and what to do.
 from typing import ClassVar
 
 __all__ = [
+    "AnswerError",
     "BundleError",
+    "BusyError",
     "DeadlineError",
     "DecodeError",
     "DependencyDownError",
@@ -37,10 +44,13 @@ __all__ = [
     "KeyMismatchError",
     "OutputTooLargeError",
     "PoisonError",
+    "RefusalError",
+    "RejectedQuestionError",
     "RepeatedFailureError",
     "SettingsError",
     "StreamprocError",
     "TransientError",
+    "UnreadableAnswerError",
     "UserError",
 ]
 
@@ -99,10 +109,35 @@ class RepeatedFailureError(PoisonError):
     """The record failed alone, again and again, while every dependency was healthy."""
 
 
+class AnswerError(StreamprocError):
+    """A language model gave no answer to this question that can be used; others may fare better."""
+
+
+class RefusalError(AnswerError):
+    """The model declines to answer, or its provider withholds the answer."""
+
+
+class UnreadableAnswerError(AnswerError):
+    """The answer is not in the form that was asked for."""
+
+
+class RejectedQuestionError(AnswerError):
+    """The endpoint does not take the question, for instance because it is too long."""
+
+
 class TransientError(StreamprocError):
     """The same attempt may succeed later."""
 
     retriable = True
+
+
+class BusyError(TransientError):
+    """A service answered that it cannot serve now."""
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        """How long it asks to be left alone; None: it does not say."""
 
 
 class DeadlineError(TransientError):
