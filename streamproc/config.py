@@ -87,6 +87,8 @@ class Settings(BaseSettings):
         0, ge=0, description="the only version that is asked; 0: the newest that holds the bundle's weights"
     )
     bundle: Path | None = None
+    shadow_bundle: Path | None = Field(None, description="its models judge some notes too, to no effect")
+    shadow_share: float = Field(0.1, ge=0, le=1, description="of the notes, by a hash of their id")
 
     write_back: WriteBack = WriteBack.ON
     min_confidence: float = Field(0.5, ge=0, le=1)

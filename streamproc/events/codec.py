@@ -16,6 +16,7 @@ from streamproc.events.headers import check_headers
 from streamproc.events.label import Judgement
 from streamproc.events.note import Note, NoteDeleted
 from streamproc.events.segment import SegmentChange
+from streamproc.events.shadow import NoteShadow
 from streamproc.events.tag import TagChange
 from streamproc.events.tagged import NoteTagged
 
@@ -28,6 +29,7 @@ __all__ = [
     "decode_judgement",
     "decode_note",
     "decode_segment",
+    "decode_shadow",
     "decode_tag",
     "decode_tagged",
     "edge_key",
@@ -56,6 +58,7 @@ _SEGMENT = msgspec.json.Decoder(SegmentChange)
 _GRAPH_NOTE = msgspec.json.Decoder(GraphNote)
 _EDGE = msgspec.json.Decoder(GraphEdge)
 _TAGGED = msgspec.json.Decoder(NoteTagged)
+_SHADOW = msgspec.json.Decoder(NoteShadow)
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -163,6 +166,15 @@ def decode_tagged(value: bytes) -> NoteTagged:
         DecodeError: it is not what this package writes there.
     """
     return _decode(_TAGGED, value)
+
+
+def decode_shadow(value: bytes) -> NoteShadow:
+    """Read a value of ``notes.shadow``.
+
+    Raises:
+        DecodeError: it is not what this package writes there.
+    """
+    return _decode(_SHADOW, value)
 
 
 def graph_note_key(note_id: str, origin: Origin) -> bytes:

@@ -16,6 +16,7 @@ from streamproc.events.graph import GraphEdge, GraphNote
 from streamproc.events.label import Judgement
 from streamproc.events.note import Note
 from streamproc.events.segment import SegmentChange
+from streamproc.events.shadow import NoteShadow
 from streamproc.events.tag import TagChange
 from streamproc.events.tagged import NoteTagged
 from streamproc.events.topics import TOPICS, Topic
@@ -30,6 +31,7 @@ EVENTS: dict[str, type[Event]] = {
     "notes.tagged": NoteTagged,
     "graph.notes": GraphNote,
     "graph.edges": GraphEdge,
+    "notes.shadow": NoteShadow,
 }
 """The event of each topic; ``notes.dead`` carries the original bytes, whatever they are."""
 

@@ -10,7 +10,7 @@ class Retention(StrEnum):
     """How Kafka keeps a topic's records."""
 
     WEEK = "week"
-    """Deleted after seven days: the outcome is on an output topic by then."""
+    """Deleted after seven days: the outcome is on an output topic by then, and a comparison is no longer of use."""
     FOREVER = "forever"
     """Never deleted: the log is the audit and the state."""
     COMPACTED = "compacted"
@@ -52,6 +52,7 @@ TOPICS = (
     Topic("notes.tagged", "out", "note_id", Retention.COMPACTED),
     Topic("graph.notes", "out", "JSON array [note_id, origin]", Retention.COMPACTED),
     Topic("graph.edges", "out", "JSON array [source, relation, target, provenance]", Retention.COMPACTED),
+    Topic("notes.shadow", "out", "note_id", Retention.WEEK),
     Topic("notes.dead", "out", "the original key", Retention.MONTH),
 )
 
@@ -96,6 +97,11 @@ class TopicNames:
     def graph_edges(self) -> str:
         """Edges of the graph."""
         return f"{self.prefix}graph.edges"
+
+    @property
+    def notes_shadow(self) -> str:
+        """Differences between two bundles' decisions."""
+        return f"{self.prefix}notes.shadow"
 
     @property
     def notes_dead(self) -> str:

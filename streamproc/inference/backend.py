@@ -1,20 +1,29 @@
 """Opens the models where the settings want them: in this process, or on Triton."""
 
+from pathlib import Path
+
 from streamproc.config import Inference, Settings
 from streamproc.inference.bundle import Bundle, default_bundle_path
 from streamproc.inference.onnx import load_models
 from streamproc.inference.protocols import Models
 
-__all__ = ["load_bundle", "open_models"]
+__all__ = ["configured_bundle", "load_bundle", "open_models"]
+
+
+def configured_bundle(settings: Settings) -> Path:
+    """Where the settings' bundle is now, links followed, or else the one that ships with the package."""
+    return (settings.bundle or default_bundle_path()).expanduser().resolve()
 
 
 def load_bundle(settings: Settings) -> Bundle:
     """The bundle that the settings name, or else the one that ships with the package; hashes verified.
 
+    A link is followed once: what is read later comes from the bundle that was verified, wherever it points then.
+
     Raises:
         BundleError: a file is missing or was altered.
     """
-    return Bundle.load((settings.bundle or default_bundle_path()).expanduser())
+    return Bundle.load(configured_bundle(settings))
 
 
 def open_models(settings: Settings, bundle: Bundle) -> Models:

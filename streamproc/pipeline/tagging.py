@@ -28,7 +28,7 @@ from streamproc.pipeline.judged import JudgedNote, Observer, scored
 from streamproc.pipeline.outcome import Outcome, SourcedNote
 from streamproc.pipeline.policy import Decision, Policy, Scored, decide
 
-__all__ = ["Pipeline"]
+__all__ = ["Pipeline", "model_versions"]
 
 SEGMENTS = 3
 """Passages retrieved for a note (LLM4Tag, 3.2: up to three)."""
@@ -113,12 +113,7 @@ class Pipeline:
         self._related_notes = related_notes
         self._write_back = write_back
         self._observer = observer
-        self._versions = ModelVersions(
-            bundle=f"{manifest.name}-{manifest.version}",
-            encoder=models.encoder.weights_hash[:16],
-            tagger=models.tagger.version,
-            calibrator=models.calibrator.version,
-        )
+        self._versions = model_versions(manifest, models)
 
     @classmethod
     def of(
@@ -293,16 +288,26 @@ class Pipeline:
         return Outcome(note.source, tagged, None)
 
 
+def model_versions(manifest: Manifest, models: Models) -> ModelVersions:
+    """How outcomes name the models of a bundle."""
+    return ModelVersions(
+        bundle=f"{manifest.name}-{manifest.version}",
+        encoder=models.encoder.weights_hash[:16],
+        tagger=models.tagger.version,
+        calibrator=models.calibrator.version,
+    )
+
+
 def _emitted(recalled: Recalled, chosen: Sequence[Scored]) -> tuple[EmittedTag, ...]:
     emitted = []
-    for rank, scored in enumerate(chosen, start=1):
-        paths, evidence = explain(recalled, scored.index)
+    for rank, each in enumerate(chosen, start=1):
+        paths, evidence = explain(recalled, each.index)
         emitted.append(
             EmittedTag(
-                tag_id=scored.tag.tag_id,
-                name=scored.tag.name,
-                kind=scored.tag.kind,
-                confidence=scored.confidence,
+                tag_id=each.tag.tag_id,
+                name=each.tag.name,
+                kind=each.tag.kind,
+                confidence=each.confidence,
                 rank=rank,
                 paths=paths,
                 evidence=evidence,
