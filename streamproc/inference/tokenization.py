@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from streamproc.errors import BundleError
 
-__all__ = ["TokenizedText", "WindowTokenizer"]
+__all__ = ["TokenizedText", "WindowTokenizer", "leading_ids", "open_tokenizer", "special_id"]
 
 # English text has 4 to 5 characters a token; with 8, nearly every text is settled by its first prefix.
 _CHARS_PER_TOKEN = 8
@@ -49,19 +49,16 @@ class WindowTokenizer:
     """
 
     def __init__(self, file: Path, *, window_tokens: int, max_windows: int) -> None:
-        try:
-            self._tokenizer = Tokenizer.from_file(str(file))
-        except Exception as error:  # tokenizers raises bare Exception
-            raise BundleError(f"{file} is not a tokenizer ({error}): export the bundle again") from error
-        self._cls = self._special("[CLS]", file)
-        self._sep = self._special("[SEP]", file)
+        self._tokenizer = open_tokenizer(file)
+        self._cls = special_id(self._tokenizer, "[CLS]", file)
+        self._sep = special_id(self._tokenizer, "[SEP]", file)
         self._window_content = window_tokens - 2
         self._max_windows = max_windows
 
     def tokenize(self, text: str) -> TokenizedText:
         """The text's windows and whether its end was left out."""
         limit = self._window_content * self._max_windows
-        ids = self._content_ids(text, limit)
+        ids = leading_ids(self._tokenizer, text, limit + 1)
         truncated = len(ids) > limit
         del ids[limit:]
         # Windows of equal length: the mean of their vectors then weighs every token alike, and
@@ -76,26 +73,45 @@ class WindowTokenizer:
             truncated=truncated,
         )
 
-    def _content_ids(self, text: str, limit: int) -> list[int]:
-        """Ids without special tokens: all of them, or more than ``limit`` correct ones.
 
-        Only a prefix is tokenized where that is enough. The prefix's last word may be cut, so its
-        tokens do not count; all before it are those of the whole text.
-        """
-        length = limit * _CHARS_PER_TOKEN
-        while length < len(text):
-            encoding = self._tokenizer.encode(text[:length], add_special_tokens=False)
-            words = encoding.word_ids
-            if len(words) > limit:
-                ids: list[int] = encoding.ids[: words.index(words[-1])]
-                if len(ids) > limit:
-                    return ids
-            length *= _PREFIX_GROWTH
-        whole: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
-        return whole
+def open_tokenizer(file: Path) -> Tokenizer:
+    """The tokenizer of a ``tokenizer.json``.
 
-    def _special(self, token: str, file: Path) -> int:
-        number = self._tokenizer.token_to_id(token)
-        if number is None:
-            raise BundleError(f"{file} has no token {token}: the encoder needs a BERT-like tokenizer")
-        return int(number)
+    Raises:
+        BundleError: the file is no tokenizer.
+    """
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise BundleError(f"{file} is not a tokenizer ({error}): export the bundle again") from error
+
+
+def special_id(tokenizer: Tokenizer, token: str, file: Path) -> int:
+    """The id of a special token.
+
+    Raises:
+        BundleError: the tokenizer lacks it.
+    """
+    number = tokenizer.token_to_id(token)
+    if number is None:
+        raise BundleError(f"{file} has no token {token}: the models need a BERT-like tokenizer")
+    return int(number)
+
+
+def leading_ids(tokenizer: Tokenizer, text: str, limit: int) -> list[int]:
+    """The first ``limit`` ids of a text, or all where it has fewer; no special tokens.
+
+    Only a prefix is tokenized where that is enough. The prefix's last word may be cut, so its
+    tokens do not count; all before it are those of the whole text.
+    """
+    length = limit * _CHARS_PER_TOKEN
+    while length < len(text):
+        encoding = tokenizer.encode(text[:length], add_special_tokens=False)
+        words = encoding.word_ids
+        if len(words) >= limit:
+            ids: list[int] = encoding.ids[: words.index(words[-1])]
+            if len(ids) >= limit:
+                return ids[:limit]
+        length *= _PREFIX_GROWTH
+    whole: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return whole[:limit]
