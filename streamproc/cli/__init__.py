@@ -7,6 +7,7 @@ import typer
 import streamproc
 from streamproc.cli import calibrate, dead, export, graph, load, models, publish, topics
 from streamproc.cli.demo import demo
+from streamproc.cli.distill import distill
 from streamproc.cli.doctor import doctor
 from streamproc.cli.evaluate import evaluate, train_app
 from streamproc.cli.tag import tag
@@ -52,6 +53,7 @@ app.add_typer(graph.app, name="graph")
 app.add_typer(models.app, name="models")
 app.command("eval")(evaluate)
 app.add_typer(train_app, name="train")
+app.command()(distill)
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(export.app, name="export")
 app.command()(doctor)

@@ -1,0 +1,184 @@
+"""``streamproc distill``: soft labels from a language model behind any OpenAI-compatible endpoint."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streamproc.cli.bundles import BundleOption, open_bundle, prepare_datasets, say
+from streamproc.cli.progress import loading_progress
+from streamproc.config import load_settings
+from streamproc.errors import StreamprocError, UserError
+from streamproc.llm.endpoint import KEY_VARIABLE, Endpoint
+
+if TYPE_CHECKING:  # heavy imports: a quick --help
+    from streamproc.llm.asking import Manner, Outcome, Question
+    from streamproc.llm.bill import Bill, Prices
+    from streamproc.llm.cache import AnswerCache
+    from streamproc.training.teacher_prompt import Teaching
+
+__all__ = ["distill"]
+
+PerMinute = Annotated[
+    int | None, typer.Option(min=1, help="What the endpoint allows; any number unless given.")
+]
+Price = Annotated[float | None, typer.Option(min=0, help="Of a million tokens, to show what it will cost.")]
+
+
+def distill(  # noqa: PLR0917 - the options of a command line
+    dataset: Annotated[
+        Path, typer.Argument(help="Directory with train.jsonl, valid.jsonl, test.jsonl and tags.jsonl.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The teacher's labels, as JSON Lines.")],
+    url: Annotated[str, typer.Option(help="Base URL of the endpoint, such as https://HOST/v1.")],
+    model: Annotated[str, typer.Option(help="The teacher: the model's name at the endpoint.")],
+    knowledge: Annotated[
+        Path | None, typer.Option(help="Handbook, rules and definitions (JSON Lines) that guide the teacher.")
+    ] = None,
+    bundle: BundleOption = None,
+    split: Annotated[str, typer.Option(help="Whose notes are labelled: train, valid or test.")] = "train",
+    notes: Annotated[
+        int | None, typer.Option(min=1, help="Label so many notes, drawn at random; all unless given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    candidates: Annotated[int, typer.Option(min=1, max=32, help="Tags that the teacher judges a note.")] = 24,
+    key_variable: Annotated[
+        str, typer.Option(help="The environment variable that holds the endpoint's key.")
+    ] = KEY_VARIABLE,
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Requests under way at once.")] = 8,
+    requests_per_minute: PerMinute = None,
+    tokens_per_minute: PerMinute = None,
+    deadline_seconds: Annotated[float, typer.Option(min=1, help="For one request.")] = 120.0,
+    max_answer_tokens: Annotated[
+        int, typer.Option(min=64, help="How long an answer may be; models that think need more.")
+    ] = 4096,
+    price_in: Price = None,
+    price_out: Price = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where answers are kept; in the cache of the settings unless given.")
+    ] = None,
+    *,
+    images: Annotated[bool, typer.Option("--images", help="Show the notes' images, too.")] = False,
+    ask_again: Annotated[
+        bool, typer.Option("--ask-again", help="Ask anew what was refused or unreadable in an earlier run.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what it would cost, and ask nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to go on.")] = False,
+) -> None:
+    """Ask a language model which candidate tags are right for each note, and why.
+
+    The probabilities are soft labels for training (train tagger --teacher). Answers are kept as they come: an
+    interrupted run, started again, goes on where it stopped, and nothing is paid for twice.
+    """
+    from streamproc.evaluation.dataset import Split  # noqa: PLC0415 - a quick --help
+    from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415 - a quick --help
+    from streamproc.llm.asking import Manner  # noqa: PLC0415 - a quick --help
+    from streamproc.llm.bill import Prices, reckon  # noqa: PLC0415 - a quick --help
+    from streamproc.llm.cache import AnswerCache  # noqa: PLC0415 - a quick --help
+    from streamproc.llm.tokens import token_counter  # noqa: PLC0415 - a quick --help
+    from streamproc.training.distill import (  # noqa: PLC0415 - a quick --help
+        guessed_answer_tokens,
+        lessons,
+        taught_set,
+    )
+    from streamproc.training.handbook import Handbook  # noqa: PLC0415 - a quick --help
+    from streamproc.training.teacher_labels import write_taught_notes  # noqa: PLC0415 - a quick --help
+    from streamproc.training.teacher_prompt import teacher_question  # noqa: PLC0415 - a quick --help
+
+    if split not in {each.value for each in Split}:
+        raise UserError(f"--split is {split!r}: use train, valid or test")
+    if (price_in is None) != (price_out is None):
+        raise UserError("--price-in and --price-out go together: give both or neither")
+    prices = None if price_in is None or price_out is None else Prices(price_in, price_out)
+    endpoint = Endpoint.of(url, model, key_variable)
+    handbook = Handbook() if knowledge is None else Handbook.read(knowledge)
+    loaded = open_bundle(bundle)
+    (prepared,) = prepare_datasets([dataset], loaded)
+    found = lessons(
+        prepared,
+        Thresholds.of(loaded.manifest.recall),
+        handbook,
+        split=Split(split),
+        most=notes,
+        candidates=candidates,
+        seed=seed,
+    )
+    if not found.lessons:
+        raise UserError(f"no note of {dataset}/{split}.jsonl has a candidate tag: there is nothing to ask")
+    questions = [
+        teacher_question(lesson, images=images, max_tokens=max_answer_tokens) for lesson in found.lessons
+    ]
+    guess = guessed_answer_tokens(found.lessons)
+    with AnswerCache(cache or load_settings().cache_dir / "answers.sqlite") as kept:
+        counter = token_counter(loaded.file(loaded.manifest.encoder.tokenizer))
+        bill = reckon(questions, endpoint, kept, counter, guess, ask_again=ask_again)
+        say(_bill_line(bill, endpoint, prices))
+        if dry_run:
+            return
+        if bill.questions and not yes and sys.stdin.isatty() and sys.stderr.isatty():
+            typer.confirm(f"Ask {model} now?", abort=True, err=True)
+        manner = Manner(
+            concurrency=concurrency,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+            deadline_seconds=deadline_seconds,
+            reckoned_answer_tokens=round(guess),
+            ask_again=ask_again,
+        )
+        outcomes = _ask(endpoint, questions, kept, manner)
+    taught = taught_set(found.lessons, outcomes, model)
+    skipped = dict(taught.skipped)
+    if found.without_candidates:
+        skipped["without candidates"] = found.without_candidates
+    listed = "".join(f", {count:,} {reason}" for reason, count in sorted(skipped.items()))
+    if not taught.notes:
+        raise UserError(f"{model} labelled none of the notes{listed}; {output} was not written")
+    write_taught_notes(output, taught.notes)
+    fresh = [outcome.usage for outcome in outcomes if not outcome.cached]
+    say(
+        f"{output}: {len(taught.notes):,} notes labelled by {model}{listed}; this run used "
+        f"{sum(each.prompt_tokens for each in fresh):,} tokens in and "
+        f"{sum(each.completion_tokens for each in fresh):,} out"
+    )
+
+
+def _ask(
+    endpoint: Endpoint, questions: "Sequence[Question[Teaching]]", cache: "AnswerCache", manner: "Manner"
+) -> "list[Outcome[Teaching]]":
+    from streamproc.llm.asking import ask_all  # noqa: PLC0415 - a quick --help
+
+    try:
+        with loading_progress() as progress:
+            return asyncio.run(
+                ask_all(
+                    endpoint,
+                    questions,
+                    cache,
+                    manner,
+                    progress=lambda done, total: progress(f"asking {endpoint.model}", done, total),
+                    notice=say,
+                )
+            )
+    except (StreamprocError, KeyboardInterrupt):
+        say(f"stopped; the answers so far are in {cache.file}: the same command goes on from there")
+        raise
+
+
+def _bill_line(bill: "Bill", endpoint: Endpoint, prices: "Prices | None") -> str:
+    if not bill.questions:
+        return f"all {bill.known:,} answers are known from earlier runs: nothing to pay"
+    known = f" ({bill.known:,} are known from earlier runs)" if bill.known else ""
+    images = f", {bill.images:,} images among it" if bill.images else ""
+    source = "as long as those before" if bill.measured else "a guess"
+    amount = "give --price-in and --price-out to see the amount"
+    if prices is not None:
+        amount = f"{bill.amount(prices):,.2f} at the prices given"
+    return (
+        f"{bill.questions:,} questions to {endpoint.model}{known}: about {bill.prompt_tokens:,} tokens in{images}, "
+        f"{bill.completion_tokens:,} out ({source}); {amount}"
+    )
