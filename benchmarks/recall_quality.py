@@ -12,9 +12,9 @@ from pathlib import Path
 
 from streamproc.evaluation.baselines import MATCHING, VOTES
 from streamproc.evaluation.dataset import Split, read_dataset
+from streamproc.evaluation.experiment import CANDIDATES
 from streamproc.evaluation.metrics import hit_rate, right_candidates
 from streamproc.evaluation.prepared import prepare, recall_all
-from streamproc.evaluation.protocol import CANDIDATES
 from streamproc.evaluation.vectors import VectorCache
 from streamproc.graph.thresholds import FITTED, PAPER, Thresholds
 from streamproc.inference.bundle import Bundle, default_bundle_path

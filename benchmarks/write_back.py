@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.evaluation.dataset import LabelledNote, Split, read_dataset
+from streamproc.evaluation.experiment import CANDIDATES
 from streamproc.evaluation.metrics import (
     Interval,
     accuracy_at,
@@ -41,7 +42,7 @@ from streamproc.evaluation.metrics import (
     right_candidates,
 )
 from streamproc.evaluation.prepared import Prepared, history_graph, import_edges, prepare, recall_all
-from streamproc.evaluation.protocol import CANDIDATES, confidences_of
+from streamproc.evaluation.scoring import confidences_of
 from streamproc.evaluation.vectors import VectorCache
 from streamproc.events.graph import Provenance
 from streamproc.events.tagged import RecallPath

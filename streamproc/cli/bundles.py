@@ -12,10 +12,21 @@ from streamproc.config import load_settings
 
 if TYPE_CHECKING:  # heavy imports: a quick --help
     from streamproc.evaluation.prepared import Prepared
+    from streamproc.evaluation.vectors import VectorCache
     from streamproc.inference.bundle import Bundle
     from streamproc.inference.manifest import Manifest
+    from streamproc.inference.protocols import Encoder
 
-__all__ = ["BundleOption", "Datasets", "Output", "open_bundle", "prepare_datasets", "say", "write_bundle"]
+__all__ = [
+    "BundleOption",
+    "Datasets",
+    "Output",
+    "open_bundle",
+    "prepare_datasets",
+    "say",
+    "vector_cache",
+    "write_bundle",
+]
 
 Datasets = Annotated[
     list[Path],
@@ -41,23 +52,28 @@ def prepare_datasets(directories: Sequence[Path], bundle: "Bundle") -> "list[Pre
     """Read and encode datasets, each with its train as history; vectors are kept in the cache."""
     from streamproc.evaluation.dataset import read_dataset  # noqa: PLC0415 - a quick --help
     from streamproc.evaluation.prepared import prepare  # noqa: PLC0415 - a quick --help
-    from streamproc.evaluation.vectors import VectorCache  # noqa: PLC0415 - a quick --help
     from streamproc.inference.onnx import load_encoder  # noqa: PLC0415 - a quick --help
 
-    settings = load_settings()
-    encoder = load_encoder(bundle, settings.inference_threads)
-    cache = VectorCache(
-        encoder,
-        bundle.manifest.files[bundle.manifest.encoder.file],
-        settings.cache_dir / "vectors",
-        progress=lambda done, total: say(f"encoded {done:,} of {total:,}") if not done % 4096 else None,
-    )
+    encoder = load_encoder(bundle, load_settings().inference_threads)
+    cache = vector_cache(encoder, bundle)
     prepared = []
     for directory in directories:
         say(f"reading {directory}")
         prepared.append(prepare(read_dataset(directory), cache))
     encoder.pool.close()
     return prepared
+
+
+def vector_cache(encoder: "Encoder", bundle: "Bundle") -> "VectorCache":
+    """The vectors that are kept for this bundle's encoder."""
+    from streamproc.evaluation.vectors import VectorCache  # noqa: PLC0415 - a quick --help
+
+    return VectorCache(
+        encoder,
+        bundle.manifest.files[bundle.manifest.encoder.file],
+        load_settings().cache_dir / "vectors",
+        progress=lambda done, total: say(f"encoded {done:,} of {total:,}") if not done % 4096 else None,
+    )
 
 
 def write_bundle(base: "Bundle", output: Path, manifest: "Manifest") -> None:

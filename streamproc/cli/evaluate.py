@@ -1,12 +1,11 @@
 """``streamproc eval`` and ``train``: figures of a bundle, and the training of its models."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from streamproc.cli.bundles import (
     BundleOption,
@@ -15,12 +14,11 @@ from streamproc.cli.bundles import (
     open_bundle,
     prepare_datasets,
     say,
+    vector_cache,
     write_bundle,
 )
+from streamproc.config import load_settings
 from streamproc.errors import UserError
-
-if TYPE_CHECKING:  # heavy imports: a quick --help
-    from streamproc.evaluation.protocol import Report
 
 __all__ = ["evaluate", "train_app"]
 
@@ -31,46 +29,93 @@ train_app = typer.Typer(
 )
 
 
-def evaluate(
+def evaluate(  # noqa: PLR0917 - the options of a command line
     dataset: Annotated[
         Path, typer.Argument(help="Directory with train.jsonl, valid.jsonl, test.jsonl and tags.jsonl.")
     ],
-    report: Annotated[Path | None, typer.Option(help="Write all figures here as JSON.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write all figures here as JSON.", dir_okay=False)
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write them here as a page with plots.", dir_okay=False)
+    ] = None,
     bundle: BundleOption = None,
     split: Annotated[
         str, typer.Option(help="Which notes are scored: valid to choose, test to report.")
     ] = "test",
+    hold_out_tags: Annotated[
+        float,
+        typer.Option(
+            help="Also take this share of the tags out of the history and measure them as new ones, such as 0.1.",
+            min=0,
+            max=0.9,
+        ),
+    ] = 0.0,
+    hold_out_single: Annotated[
+        int,
+        typer.Option(
+            help="Also take this many tags out altogether: their notes should get none. Single-tag sets only.",
+            min=0,
+        ),
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Of the draws of both.")] = 0,
     *,
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="Also measure without each part; takes several times as long.")
+    ] = False,
     baselines: Annotated[bool, typer.Option(help="Train Omikuji beside it (extra 'baselines').")] = True,
 ) -> None:
-    """Measure recall, ranking and calibration on a dataset, beside the baselines.
+    """Measure recall, ranking and confidences on a dataset, beside the baselines.
 
     The repository is the dataset's tags, the history its train. ``category`` is shown to the models only
     where it is known not to give the gold tags away.
+
+    Example: streamproc eval data/nyt_keywords --report nyt.json --html nyt.html
     """
-    from streamproc.evaluation.baselines import Trees  # noqa: PLC0415 - a quick --help
-    from streamproc.evaluation.dataset import Split  # noqa: PLC0415 - a quick --help
-    from streamproc.evaluation.protocol import evaluate as measure  # noqa: PLC0415 - a quick --help
-    from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415 - a quick --help
-    from streamproc.inference.onnx import load_models  # noqa: PLC0415 - a quick --help
+    from streamproc.cli.report_view import show_report  # noqa: PLC0415 - a quick --help
+    from streamproc.evaluation.baselines import Trees  # noqa: PLC0415
+    from streamproc.evaluation.dataset import Split, read_dataset  # noqa: PLC0415
+    from streamproc.evaluation.page import page  # noqa: PLC0415
+    from streamproc.evaluation.prepared import prepare  # noqa: PLC0415
+    from streamproc.evaluation.protocol import Studies  # noqa: PLC0415
+    from streamproc.evaluation.protocol import evaluate as measure  # noqa: PLC0415
+    from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415
+    from streamproc.inference.onnx import load_models  # noqa: PLC0415
 
     if split not in {Split.VALID.value, Split.TEST.value}:
         raise UserError(f"--split is {split!r}: use valid or test")
+    for file in (report, html):
+        if file is not None and not file.absolute().parent.is_dir():
+            raise UserError(f"{file} cannot be written: there is no directory {file.absolute().parent}")
+    read = read_dataset(dataset)
     loaded = open_bundle(bundle)
-    (prepared,) = prepare_datasets([dataset], loaded)
     manifest = loaded.manifest
+    models = load_models(loaded, load_settings().inference_threads)
+    cache = vector_cache(models.encoder, loaded)
     figures = measure(
-        prepared,
-        load_models(loaded),
+        prepare(read, cache),
+        models,
         Thresholds.of(manifest.recall),
         bundle=f"{manifest.name}-{manifest.version}",
+        trained_on=manifest.tagger is not None and read.name in manifest.tagger.training_data,
         split=Split(split),
         trees=tuple(Trees) if baselines else (),
+        studies=Studies(ablations=ablations, new_tags=hold_out_tags, out_of_scope=hold_out_single, seed=seed),
+        cache=cache,
         progress=say,
     )
-    _show(figures)
+    show_report(figures, Console())
     if report is not None:
-        report.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
+        _replace(report, msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
+    if html is not None:
+        _replace(html, page(figures).encode())
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Write a file as a whole or not at all."""
+    scratch = file.with_name(f".{file.name}.partial")
+    scratch.write_bytes(content)
+    scratch.replace(file)
 
 
 @train_app.command("tagger")
@@ -104,43 +149,3 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
         progress=say,
     )
     typer.echo(f"{output}: {manifest.name}-{manifest.version}, models {version}")
-
-
-def _show(report: "Report") -> None:
-    console = Console()
-    console.print(
-        f"{report.dataset}, {report.split}: {report.notes:,} notes, {report.tags:,} tags, "
-        f"history {report.history:,}; bundle {report.bundle}"
-    )
-    recall = _table("Recall at 20 candidates", "#Right", "HR#1", "HR#2", "HR#3", "candidates")
-    for row in report.recall:
-        recall.add_row(
-            row.method,
-            f"{row.right:.3f}",
-            *(f"{rate:.3f}" for rate in (row.hit_rate_1, row.hit_rate_2, row.hit_rate_3)),
-            f"{row.candidates:.1f}",
-        )
-    ranking = _table("Ranking", "P@1", "P@5", "nDCG@5")
-    for each in report.ranking:
-        ranking.add_row(
-            each.method, f"{each.precision_1:.3f}", f"{each.precision_5:.3f}", f"{each.ndcg_5:.3f}"
-        )
-    found = report.calibration
-    calibration = _table("Confidence", "@1", "@2", "@3")
-    calibration.add_row("Acc", *(f"{value:.3f}" for value in found.accuracy))
-    calibration.add_row("Coverage", *(f"{value:.3f}" for value in found.coverage))
-    for table in (recall, ranking, calibration):
-        console.print(table)
-    console.print(
-        f"ECE {found.ece:.3f}, Brier {found.brier:.3f} over all candidates; at confidence .5 and above: "
-        f"{found.emitted_a_note:.2f} tags a note, {found.emitted_precision:.3f} of them right, "
-        f"mean confidence {found.emitted_confidence:.3f}"
-    )
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    for column in columns:
-        table.add_column(column, justify="right")
-    return table

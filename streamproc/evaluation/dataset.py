@@ -1,26 +1,34 @@
 """Datasets: a directory with ``train.jsonl``, ``valid.jsonl``, ``test.jsonl`` and ``tags.jsonl``.
 
+A line of notes is ``{"id", "title", "text", "tags": […], "rejected"?: […], "category"?, "date"?}``; ``rejected`` are
+tags of which people said that they do not apply. A line of tags is ``{"tag", "tag_id"?, "description"?, …}``.
+
 The protocol of every figure: the repository is the tags of ``tags.jsonl``, for free keywords those used
 at least twice in train; history is train; gold tags outside the repository are left out, and notes
 left with none are not scored.
+
+A dataset that cannot be relied on is refused as a whole: a broken line, a note that says nothing or has neither
+tags nor rejections, a tag that ``tags.jsonl`` does not know, an id that stands twice (then test would be known from
+train).
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
-
-import orjson
+from typing import Any, TypeVar
 
 from streamproc.errors import DecodeError, InputFileError
 from streamproc.events.codec import normalise_name
-from streamproc.events.files import note_from_row, parse_object, read_events, read_lines, tag_from_row
+from streamproc.events.files import note_from_row, parse_object, read_lines, tag_from_row
 from streamproc.events.note import Note
 from streamproc.events.tag import TagChange
+from streamproc.inference.text import note_text
 
 __all__ = ["Dataset", "LabelledNote", "Rules", "Split", "read_dataset"]
+
+T = TypeVar("T")
 
 
 class Split(StrEnum):
@@ -56,14 +64,19 @@ KNOWN_RULES = {
 
 @dataclass(frozen=True, slots=True)
 class LabelledNote:
-    """A note and the ids of its right tags, all of them in the repository; perhaps none.
+    """A note and what people said of it.
 
-    ``moment`` is its date as the file writes it, for replay in order of time; empty where there is none.
+    Attributes:
+        note: the note, without any tag.
+        gold: ids of its right tags, all of them in the repository; perhaps none.
+        moment: its date as the file writes it, for replay in order of time; empty where there is none.
+        rejected: ids of tags that people said do not apply, all of them in the repository.
     """
 
     note: Note
     gold: frozenset[str]
     moment: str
+    rejected: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,42 +111,89 @@ def read_dataset(directory: Path, rules: Rules | None = None) -> Dataset:
     """
     name = directory.resolve().name
     rules = rules or KNOWN_RULES.get(name, Rules())
-    raw = {split: list(_notes(directory / f"{split}.jsonl", rules)) for split in Split}
+    tags = _tags(directory / "tags.jsonl")
+    reader = _Reader(rules, frozenset(tag.tag_id for tag in tags))
+    raw = {split: reader.notes(directory / f"{split}.jsonl") for split in Split}
     counts = Counter(tag for note in raw[Split.TRAIN] for tag in note.gold)
-    tags = tuple(
-        tag
-        for tag in read_events(directory / "tags.jsonl", tag_from_row)
-        if counts[tag.tag_id] >= rules.min_train_count
-    )
-    known = frozenset(tag.tag_id for tag in tags)
+    if not counts:
+        raise InputFileError(
+            f"{directory / 'train.jsonl'}: no note has a tag, so there is no history to learn from"
+        )
+    repository = tuple(tag for tag in tags if counts[tag.tag_id] >= rules.min_train_count)
+    known = frozenset(tag.tag_id for tag in repository)
 
     def within(split: Split) -> tuple[LabelledNote, ...]:
-        return tuple(LabelledNote(each.note, each.gold & known, each.moment) for each in raw[split])
+        return tuple(
+            replace(each, gold=each.gold & known, rejected=each.rejected & known) for each in raw[split]
+        )
 
-    return Dataset(name, tags, within(Split.TRAIN), within(Split.VALID), within(Split.TEST))
+    return Dataset(name, repository, within(Split.TRAIN), within(Split.VALID), within(Split.TEST))
 
 
-def _notes(path: Path, rules: Rules) -> Iterator[LabelledNote]:
+def _tags(path: Path) -> list[TagChange]:
+    tags: dict[str, TagChange] = {}
+    for line, tag in _rows(path, tag_from_row):
+        if tag.tag_id in tags:
+            raise InputFileError(f"{path}, line {line}: the tag {tag.tag_id!r} stands in the file already")
+        tags[tag.tag_id] = tag
+    if not tags:
+        raise InputFileError(f'{path} has no tag: write one a line, such as {{"tag": "coffee"}}')
+    return list(tags.values())
+
+
+class _Reader:
+    """Reads the files of notes of one dataset; knows which ids it has met."""
+
+    def __init__(self, rules: Rules, tag_ids: frozenset[str]) -> None:
+        self._rules = rules
+        self._tag_ids = tag_ids
+        self._met: dict[str, str] = {}
+
+    def notes(self, path: Path) -> list[LabelledNote]:
+        notes = []
+        for line, each in _rows(path, self._labelled):
+            note_id = each.note.note_id
+            if note_id in self._met:
+                raise InputFileError(
+                    f"{path}, line {line}: the note {note_id!r} stands in {self._met[note_id]} already"
+                )
+            self._met[note_id] = f"{path.name}, line {line},"
+            notes.append(each)
+        return notes
+
+    def _labelled(self, row: dict[str, Any]) -> LabelledNote:
+        gold = self._named(row.pop("tags", None), "tags")
+        rejected = self._named(row.pop("rejected", None), "rejected")
+        if not gold | rejected:
+            raise DecodeError('the note has no tag: "tags" must name at least one, or "rejected" must')
+        if both := gold & rejected:
+            raise DecodeError(f"the tag {min(both)!r} is both right and rejected")
+        if not self._rules.category:
+            row.pop("category", None)
+        moment = row.get("date")
+        note = note_from_row(row)
+        if not note_text(note):
+            raise DecodeError("title, text and images say nothing; a note needs at least a title or a text")
+        return LabelledNote(note, gold, moment if isinstance(moment, str) else "", rejected)
+
+    def _named(self, names: object, field: str) -> frozenset[str]:
+        if names is None:
+            return frozenset()
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise DecodeError(f'"{field}" must be a list of names')
+        tag_ids = frozenset(normalise_name(name) for name in names)
+        if unknown := tag_ids - self._tag_ids:
+            raise DecodeError(f'"{field}" has {min(unknown)!r}, which tags.jsonl does not know')
+        return tag_ids
+
+
+def _rows(path: Path, read: Callable[[dict[str, Any]], T]) -> Iterator[tuple[int, T]]:
     try:
         with path.open("rb") as file:
             for line in read_lines(file):
                 try:
-                    yield _labelled(parse_object(line.value), rules)
-                except (DecodeError, orjson.JSONDecodeError) as error:
+                    yield line.number, read(parse_object(line.value))
+                except DecodeError as error:
                     raise InputFileError(f"{path}, line {line.number}: {error}") from None
     except OSError as error:
         raise InputFileError(f"{path} cannot be read: {error.strerror or error}") from None
-
-
-def _labelled(row: dict[str, Any], rules: Rules) -> LabelledNote:
-    gold = row.pop("tags", None) or ()
-    if not isinstance(gold, list | tuple) or not all(isinstance(tag, str) for tag in gold):
-        raise DecodeError('"tags" must be a list of names')
-    if not rules.category:
-        row.pop("category", None)
-    moment = row.get("date")
-    return LabelledNote(
-        note_from_row(row),
-        frozenset(normalise_name(tag) for tag in gold),
-        moment if isinstance(moment, str) else "",
-    )

@@ -1,7 +1,7 @@
 """A dataset made ready: its repository, its history as an exact graph, the vectors of its notes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from streamproc.evaluation.dataset import Dataset, LabelledNote, Split
 from streamproc.evaluation.vectors import VectorCache
 from streamproc.events.graph import Provenance
+from streamproc.events.tag import TagChange
 from streamproc.graph.hits import Edge, Hits
 from streamproc.graph.memory import MemoryGraph
 from streamproc.graph.recall import Judged, Recalled, TagView, recall
@@ -18,7 +19,16 @@ from streamproc.inference.text import note_text, tag_text
 from streamproc.knowledge.lexical import LexicalIndex
 from streamproc.knowledge.repository import Repository, RepositorySnapshot
 
-__all__ = ["NO_JUDGEMENTS", "Prepared", "history_graph", "import_edges", "prepare", "recall_all"]
+__all__ = [
+    "NO_JUDGEMENTS",
+    "Prepared",
+    "history_graph",
+    "import_edges",
+    "prepare",
+    "recall_all",
+    "with_history",
+    "with_tags",
+]
 
 
 class _DatasetTags:
@@ -32,14 +42,23 @@ class _DatasetTags:
         return ()
 
 
-class _NoJudgements:
-    def of(self, _note_id: str) -> Mapping[str, bool]:
-        return _NOTHING
+class _Rejections:
+    """What people rejected on notes of the history. What they confirmed stands in the graph as its edges."""
+
+    def __init__(self, history: Sequence[LabelledNote]) -> None:
+        self._words = {
+            each.note.note_id: MappingProxyType(dict.fromkeys(sorted(each.rejected), False))
+            for each in history
+            if each.rejected
+        }
+
+    def of(self, note_id: str) -> Mapping[str, bool]:
+        return self._words.get(note_id, _NOTHING)
 
 
 _NOTHING: Mapping[str, bool] = MappingProxyType({})
 
-NO_JUDGEMENTS: Judged = _NoJudgements()
+NO_JUDGEMENTS: Judged = _Rejections(())
 """Nobody has spoken."""
 
 
@@ -53,6 +72,8 @@ class Prepared:
         tag_vectors: float32[tags, dimension].
         vectors: of each file's notes, float32[notes, dimension].
         graph: tags and, as history, train.
+        judgements: what people rejected on the notes of the history. A note of train that is recalled as if it were
+            new must not see its own: give ``recall_all`` others then.
     """
 
     dataset: Dataset
@@ -60,6 +81,7 @@ class Prepared:
     tag_vectors: Float32
     vectors: Mapping[Split, Float32]
     graph: MemoryGraph
+    judgements: Judged = NO_JUDGEMENTS
 
 
 def prepare(dataset: Dataset, cache: VectorCache) -> Prepared:
@@ -68,12 +90,45 @@ def prepare(dataset: Dataset, cache: VectorCache) -> Prepared:
     vectors = {
         split: cache.vectors([note_text(each.note) for each in dataset.split(split)]) for split in Split
     }
+    return _laid_out(dataset, tag_vectors, vectors)
+
+
+def with_history(prepared: Prepared, train: Sequence[LabelledNote]) -> Prepared:
+    """The same notes of the history with other labels; a note that loses its last one leaves the history.
+
+    Args:
+        prepared: the dataset.
+        train: its train, note by note, with other gold tags.
+    """
+    kept = [
+        place
+        for place, (before, after) in enumerate(zip(prepared.dataset.train, train, strict=True))
+        if after.gold or after.rejected or not before.gold
+    ]
+    dataset = replace(prepared.dataset, train=tuple(train[place] for place in kept))
+    vectors = {**prepared.vectors, Split.TRAIN: prepared.vectors[Split.TRAIN][kept]}
+    return _laid_out(dataset, prepared.tag_vectors, vectors)
+
+
+def with_tags(prepared: Prepared, tags: Sequence[TagChange], tag_vectors: Float32) -> Prepared:
+    """The same notes under another repository; labels outside it are ignored as recall ignores unknown tags.
+
+    Args:
+        prepared: the dataset.
+        tags: of the repository.
+        tag_vectors: float32[tags, dimension].
+    """
+    return _laid_out(replace(prepared.dataset, tags=tuple(tags)), tag_vectors, prepared.vectors)
+
+
+def _laid_out(dataset: Dataset, tag_vectors: Float32, vectors: Mapping[Split, Float32]) -> Prepared:
     return Prepared(
         dataset,
         _DatasetTags(Repository.of(dataset.tags).snapshot()),
         tag_vectors,
         vectors,
         history_graph(dataset, tag_vectors, dataset.train, vectors[Split.TRAIN]),
+        _Rejections(dataset.train),
     )
 
 

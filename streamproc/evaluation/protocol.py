@@ -1,88 +1,59 @@
-"""The figures of one dataset: recall at 20 candidates, ranking, calibration, beside the baselines."""
+"""The figures of one dataset: recall at 20 candidates, ranking, emission, confidences, beside the baselines."""
 
-import asyncio
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-import msgspec
-import numpy as np
-
+from streamproc.evaluation.ablations import ablations
 from streamproc.evaluation.baselines import MATCHING, VOTES, Trees, by_column, omikuji
-from streamproc.evaluation.dataset import LabelledNote, Split
-from streamproc.evaluation.metrics import (
-    accuracy_at,
-    brier,
-    coverage_at,
-    expected_calibration_error,
-    hit_rate,
-    ndcg_at,
-    precision_at,
-    right_candidates,
+from streamproc.evaluation.competitor import tempered
+from streamproc.evaluation.dataset import Split
+from streamproc.evaluation.experiment import CANDIDATES, Experiment
+from streamproc.evaluation.figures import (
+    Gold,
+    buckets,
+    confidence,
+    emission,
+    history_counts,
+    ranking,
+    recall,
+    verdict,
 )
-from streamproc.evaluation.prepared import Prepared, recall_all
+from streamproc.evaluation.new_tags import new_tags
+from streamproc.evaluation.out_of_scope import out_of_scope
+from streamproc.evaluation.prepared import Prepared
 from streamproc.evaluation.rankers import Ranker
+from streamproc.evaluation.report import Confidence, Recall, Report, Verdict
+from streamproc.evaluation.scoring import Scored, sigmoid
+from streamproc.evaluation.vectors import VectorCache
+from streamproc.graph.hits import Hits
 from streamproc.graph.recall import Recalled
 from streamproc.graph.thresholds import PAPER, Thresholds
-from streamproc.inference.protocols import CandidateTag, Float32, Models, TaggingRequest
-from streamproc.inference.text import note_text
+from streamproc.inference.protocols import Models
 
-__all__ = ["Calibration", "Ranking", "Recall", "Report", "confidences_of", "evaluate", "ranked_by"]
+__all__ = ["NO_STUDIES", "OURS", "Studies", "evaluate"]
 
-CANDIDATES = 20
-"""At which recall is compared (LLM4Tag, 4)."""
-
-EMIT = 0.5
-"""Tags below this confidence are dropped (LLM4Tag, 3.3)."""
+OURS = "streamproc"
+"""What the bundle under test is called beside its rivals."""
 
 
-class Recall(msgspec.Struct, frozen=True):
-    """How many right tags are among the candidates: #Right, HR#1–3, and how many candidates there were."""
+@dataclass(frozen=True, slots=True)
+class Studies:
+    """What may be measured beyond the figures; each tags all notes again, most of them several times.
 
-    method: str
-    right: float
-    hit_rate_1: float
-    hit_rate_2: float
-    hit_rate_3: float
-    candidates: float
-
-
-class Ranking(msgspec.Struct, frozen=True):
-    """How well the first tags are right: P@1, P@5, nDCG@5."""
-
-    method: str
-    precision_1: float
-    precision_5: float
-    ndcg_5: float
-
-
-class Calibration(msgspec.Struct, frozen=True):
-    """Whether confidences can be relied on, and what is emitted at confidence .5.
-
-    ``ece`` and ``brier`` are over all candidates, ``emitted_*`` over the tags emitted.
+    Attributes:
+        ablations: whether parts are taken away one by one.
+        new_tags: share of the tags that is taken out of the history.
+        out_of_scope: how many tags are taken out of repository and history; single-tag sets only.
+        seed: of these draws.
     """
 
-    ece: float
-    brier: float
-    emitted_a_note: float
-    emitted_precision: float
-    emitted_confidence: float
-    accuracy: tuple[float, float, float]
-    coverage: tuple[float, float, float]
+    ablations: bool = False
+    new_tags: float = 0.0
+    out_of_scope: int = 0
+    seed: int = 0
 
 
-class Report(msgspec.Struct, frozen=True):
-    """All figures of one dataset."""
-
-    dataset: str
-    split: str
-    bundle: str
-    notes: int
-    tags: int
-    history: int
-    recall: tuple[Recall, ...]
-    ranking: tuple[Ranking, ...]
-    calibration: Calibration
+NO_STUDIES = Studies()
 
 
 def evaluate(
@@ -91,9 +62,12 @@ def evaluate(
     thresholds: Thresholds,
     *,
     bundle: str,
+    trained_on: bool = False,
     split: Split = Split.TEST,
     trees: Sequence[Trees] = tuple(Trees),
     extra_rankers: Sequence[Ranker] = (),
+    studies: Studies = NO_STUDIES,
+    cache: VectorCache | None = None,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Report:
     """Measure a bundle on one file of a dataset.
@@ -103,135 +77,95 @@ def evaluate(
         models: tagger and calibrator of the bundle.
         thresholds: of its recall.
         bundle: what to call it in the report.
+        trained_on: whether its models were trained on this set's train.
         split: which notes are scored; choose on valid, run test to report.
         trees: which Omikuji baselines to train.
         extra_rankers: other methods that choose among the same candidates.
+        studies: what else to measure.
+        cache: embeds tags described otherwise; needed by ablations and new tags.
         progress: told what is being done.
 
     Raises:
-        UserError: trees are asked for and the ``baselines`` extra is not installed.
+        UserError: trees are asked for and the ``baselines`` extra is not installed; no note can be scored; a
+            study cannot be made on this set.
     """
-    places = [place for place, each in enumerate(prepared.dataset.split(split)) if each.gold]
-    notes = [prepared.dataset.split(split)[place] for place in places]
-    gold = [each.gold for each in notes]
-    progress(f"searching the graph for {len(notes)} notes")
-    hits = prepared.graph.nearest(
-        prepared.vectors[split][places], tags=thresholds.nearest_tags, notes=thresholds.nearest_notes
-    )
-
-    def recalled_by(chosen: Thresholds) -> list[Recalled]:
-        return recall_all(notes, hits, prepared.repository, chosen)
-
-    progress("recall")
-    matching, votes = recalled_by(MATCHING), recalled_by(VOTES)
-    recall = (
-        _recall("matching", matching, gold),
-        _recall("neighbour votes", votes, gold),
-        _recall("paper's constants", recalled_by(PAPER), gold),
-        _recall("streamproc", recalled_by(replace(thresholds, candidates=CANDIDATES)), gold),
-    )
-    progress("ranking")
-    recalled = recalled_by(thresholds)
-    confidences = confidences_of(notes, recalled, models)
-    ranked = ranked_by(recalled, confidences)
-    ranking = [
-        _ranking("matching", by_column(matching, "cosine"), gold),
-        _ranking("neighbour votes", by_column(votes, "vote_sharp"), gold),
-    ]
+    experiment = Experiment.of(prepared, models, thresholds, split, progress)
+    dataset, notes = prepared.dataset, experiment.notes
+    gold: Gold = [each.gold for each in notes]
+    hits = experiment.hits()
+    recalls, orders = _untrained(experiment, hits, gold)
+    scored = experiment.scored(experiment.recalled(hits), "tagging")
+    ranked = scored.ranked
     for kind in trees:
         progress(f"training Omikuji {kind.value}")
-        ranking.append(_ranking(f"omikuji {kind.value}", omikuji(prepared.dataset, notes, kind), gold))
+        orders[f"omikuji {kind.value}"] = omikuji(dataset, notes, kind)
+    emissions = [emission(OURS, scored.emitted, gold)]
     for ranker in extra_rankers:
         progress(f"ranking by {ranker.name}")
-        ranking.append(_ranking(ranker.name, ranker.rank(notes, recalled), gold))
-    ranking.append(_ranking("streamproc", ranked, gold))
+        orders[ranker.name] = ranker.rank(notes, scored.recalled)
+        emissions.append(emission(ranker.name, orders[ranker.name], gold))
+    progress("confidences")
+    confidences, judged = _confidences(scored)
+    single = dataset.single_tag
     return Report(
-        dataset=prepared.dataset.name,
+        dataset=dataset.name,
         split=split.value,
         bundle=bundle,
+        trained_on=trained_on,
+        single_tag=single,
         notes=len(notes),
-        tags=len(prepared.dataset.tags),
-        history=len(prepared.dataset.train),
-        recall=recall,
-        ranking=tuple(ranking),
-        calibration=_calibration(recalled, confidences, gold),
-    )
-
-
-def confidences_of(
-    notes: Sequence[LabelledNote], recalled: Sequence[Recalled], models: Models
-) -> list[Float32]:
-    """The confidence of each candidate of each note, float32[candidates] a note."""
-    requests = [
-        TaggingRequest(
-            note_text=note_text(each.note),
-            candidates=tuple(
-                CandidateTag(tag_id=tag.tag_id, name=tag.name, definition=tag.description)
-                for tag in found.tags
+        tags=len(dataset.tags),
+        history=len(dataset.train),
+        recall=recalls,
+        ranking=(
+            *(
+                ranking(method, order, gold, single_tag=single, best=ranked)
+                for method, order in orders.items()
             ),
-            evidence=found.evidence,
-        )
-        for each, found in zip(notes, recalled, strict=True)
-    ]
-
-    async def judge() -> list[Float32]:
-        return await models.calibrator.judge(requests, await models.tagger.score(requests))
-
-    return asyncio.run(judge())
-
-
-def ranked_by(recalled: Sequence[Recalled], scores: Sequence[Float32]) -> list[list[str]]:
-    """Candidates of each note by falling score, ties in order of recall."""
-    return [
-        [found.tags[place].tag_id for place in np.argsort(-score, kind="stable")]
-        for found, score in zip(recalled, scores, strict=True)
-    ]
-
-
-def _recall(method: str, recalled: Sequence[Recalled], gold: Sequence[AbstractSet[str]]) -> Recall:
-    candidates = [[tag.tag_id for tag in each.tags] for each in recalled]
-    right = right_candidates(candidates, gold)
-    return Recall(
-        method,
-        right=float(right.mean()),
-        hit_rate_1=hit_rate(right, 1),
-        hit_rate_2=hit_rate(right, 2),
-        hit_rate_3=hit_rate(right, 3),
-        candidates=float(np.mean([len(each) for each in candidates])),
+            ranking(OURS, ranked, gold, single_tag=single),
+        ),
+        emission=tuple(emissions),
+        confidence=confidences,
+        verdict=judged,
+        buckets=buckets(scored, [tag.tag_id for tag in dataset.tags], history_counts(dataset)),
+        ablations=ablations(experiment, hits, scored, cache) if studies.ablations else (),
+        new_tags=new_tags(experiment, studies.new_tags, studies.seed, cache) if studies.new_tags else (),
+        out_of_scope=(
+            out_of_scope(experiment, scored, studies.out_of_scope, studies.seed)
+            if studies.out_of_scope
+            else ()
+        ),
     )
 
 
-def _ranking(method: str, ranked: Sequence[Sequence[str]], gold: Sequence[AbstractSet[str]]) -> Ranking:
-    return Ranking(
-        method,
-        precision_1=float(precision_at(ranked, gold, 1).mean()),
-        precision_5=float(precision_at(ranked, gold, 5).mean()),
-        ndcg_5=float(ndcg_at(ranked, gold, 5).mean()),
-    )
+def _untrained(
+    experiment: Experiment, hits: Sequence[Hits], gold: Gold
+) -> tuple[tuple[Recall, ...], dict[str, list[list[str]]]]:
+    """Recall at 20 of every method, and the orders that recall alone gives; one method's candidates at a time."""
+
+    def names(recalled: Sequence[Recalled]) -> list[list[str]]:
+        return [[tag.tag_id for tag in found.tags] for found in recalled]
+
+    experiment.say("recall")
+    matching = experiment.recalled(hits, MATCHING)
+    recalls = [recall("matching", names(matching), gold)]
+    orders = {"matching": by_column(matching, "cosine")}
+    del matching
+    votes = experiment.recalled(hits, VOTES)
+    recalls.append(recall("neighbour votes", names(votes), gold))
+    orders["neighbour votes"] = by_column(votes, "vote_sharp")
+    del votes
+    orders["paper's constants"] = names(experiment.recalled(hits, PAPER))
+    recalls.append(recall("paper's constants", orders["paper's constants"], gold))
+    ours = names(experiment.recalled(hits, replace(experiment.thresholds, candidates=CANDIDATES)))
+    recalls.append(recall(OURS, ours, gold))
+    return tuple(recalls), orders
 
 
-def _calibration(
-    recalled: Sequence[Recalled], confidences: Sequence[Float32], gold: Sequence[AbstractSet[str]]
-) -> Calibration:
-    right = np.array([tag.tag_id in g for found, g in zip(recalled, gold, strict=True) for tag in found.tags])
-    every = np.concatenate(confidences)
-    emitted = [
-        [
-            tag
-            for tag, confidence in zip(tags, sorted(scores, reverse=True), strict=True)
-            if confidence >= EMIT
-        ]
-        for tags, scores in zip(ranked_by(recalled, confidences), confidences, strict=True)
-    ]
-    chosen = every >= EMIT
-    accuracy = [accuracy_at(emitted, gold, k) for k in (1, 2, 3)]
-    first, second, third = (float(each.mean()) if each.size else 0.0 for each in accuracy)
-    return Calibration(
-        ece=expected_calibration_error(every, right),
-        brier=brier(every, right),
-        emitted_a_note=float(chosen.sum() / len(recalled)),
-        emitted_precision=float(right[chosen].mean()) if chosen.any() else 0.0,
-        emitted_confidence=float(every[chosen].mean()) if chosen.any() else 0.0,
-        accuracy=(first, second, third),
-        coverage=(coverage_at(emitted, 1), coverage_at(emitted, 2), coverage_at(emitted, 3)),
-    )
+def _confidences(scored: Scored) -> tuple[tuple[Confidence, ...], Verdict]:
+    """The calibrator's confidences beside what the tagger alone would give."""
+    scaled = tempered(scored)
+    plain = confidence("tagger alone", scored, [sigmoid(logits) for logits in scored.logits])
+    competitor = confidence("tagger, one temperature", scored, scaled.confidences)
+    ours = confidence(OURS, scored, scored.confidences)
+    return (ours, competitor, plain), verdict(scored, ours, plain, competitor, scaled)

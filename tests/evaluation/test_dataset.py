@@ -6,7 +6,7 @@ from tests.evaluation.worlds import ROWS, write_dataset
 
 
 def test_gold_tags_outside_the_repository_are_left_out(tmp_path):
-    dataset = read_dataset(write_dataset(tmp_path / "drinks"))
+    dataset = read_dataset(write_dataset(tmp_path / "papers_keywords"))
     assert [set(each.gold) for each in dataset.test] == [{"tea"}, {"coffee"}, set()]
 
 
@@ -32,11 +32,36 @@ def test_splits_keep_the_order_of_their_file(tmp_path):
     assert dataset.train[0].moment == "2020-01-01"
 
 
+def test_what_people_rejected_is_kept_beside_what_is_right(tmp_path):
+    rows = {**ROWS, "valid": [{"id": "v1", "text": "a cup of tea", "tags": ["tea"], "rejected": ["coffee"]}]}
+    (note,) = read_dataset(write_dataset(tmp_path / "drinks", rows)).valid
+    assert (note.gold, note.rejected) == ({"tea"}, {"coffee"})
+
+
+def test_a_note_may_have_nothing_but_rejections(tmp_path):
+    rows = {**ROWS, "valid": [{"id": "v1", "text": "milk", "tags": [], "rejected": ["tea"]}]}
+    (note,) = read_dataset(write_dataset(tmp_path / "drinks", rows)).valid
+    assert (note.gold, note.rejected) == (set(), {"tea"})
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
-    [("{", "not JSON"), ('{"id": "x", "tags": "tea"}', "list of names"), ('{"text": 3}', "Note")],
+    [
+        ("{", "not JSON"),
+        ('["x"]', "a JSON object is expected, not list"),
+        ('{"id": "x", "text": "a", "tags": "tea"}', '"tags" must be a list of names'),
+        ('{"id": "x", "text": "a", "tags": [3]}', '"tags" must be a list of names'),
+        ('{"text": "a", "tags": ["tea"]}', "missing required field `note_id`"),
+        ('{"id": "x", "text": 3, "tags": ["tea"]}', "not a Note"),
+        ('{"id": "x", "tags": ["tea"]}', "title, text and images say nothing"),
+        ('{"id": "x", "text": "a"}', "the note has no tag"),
+        ('{"id": "x", "text": "a", "tags": []}', "the note has no tag"),
+        ('{"id": "x", "text": "a", "tags": ["tee"]}', "'tee', which tags.jsonl does not know"),
+        ('{"id": "x", "text": "a", "tags": ["tea"], "rejected": ["tea"]}', "both right and rejected"),
+        ('{"id": "t1", "text": "a", "tags": ["tea"]}', "'t1' stands in train.jsonl, line 1, already"),
+    ],
 )
-def test_a_broken_line_is_named_with_its_file_and_number(tmp_path, line, said):
+def test_a_line_that_cannot_be_used_is_named_with_its_file_and_number(tmp_path, line, said):
     directory = write_dataset(tmp_path / "drinks")
     with (directory / "valid.jsonl").open("a") as file:
         file.write(line + "\n")
@@ -44,9 +69,32 @@ def test_a_broken_line_is_named_with_its_file_and_number(tmp_path, line, said):
         read_dataset(directory)
 
 
-def test_a_missing_file_is_named(tmp_path):
-    directory = write_dataset(
-        tmp_path / "drinks", {name: rows for name, rows in ROWS.items() if name != "test"}
-    )
-    with pytest.raises(InputFileError, match=r"test\.jsonl cannot be read"):
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [('{"tag": ""}', "needs its name"), ('{"tag": "tea"}', "'tea' stands in the file already")],
+)
+def test_a_tag_that_cannot_be_used_is_named_with_its_file_and_number(tmp_path, line, said):
+    directory = write_dataset(tmp_path / "drinks")
+    with (directory / "tags.jsonl").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises(InputFileError, match=rf"tags\.jsonl, line 5: .*{said}"):
         read_dataset(directory)
+
+
+@pytest.mark.parametrize("name", ["train", "valid", "test", "tags"])
+def test_a_missing_file_is_named(tmp_path, name):
+    directory = write_dataset(tmp_path / "drinks")
+    (directory / f"{name}.jsonl").unlink()
+    with pytest.raises(InputFileError, match=rf"{name}\.jsonl cannot be read"):
+        read_dataset(directory)
+
+
+def test_a_history_without_a_single_tag_is_refused(tmp_path):
+    rows = {**ROWS, "train": [{"id": "t1", "text": "milk", "rejected": ["tea"]}]}
+    with pytest.raises(InputFileError, match=r"train\.jsonl: no note has a tag"):
+        read_dataset(write_dataset(tmp_path / "drinks", rows))
+
+
+def test_a_repository_without_tags_is_refused(tmp_path):
+    with pytest.raises(InputFileError, match=r"tags\.jsonl has no tag"):
+        read_dataset(write_dataset(tmp_path / "drinks", tags=[]))

@@ -23,7 +23,12 @@ ROWS = {
         {"id": "e3", "text": "milk", "tags": ["elsewhere"]},
     ],
 }
-TAGS = [{"tag": "tea", "description": "a hot drink"}, {"tag": "coffee"}, {"tag": "rare"}]
+TAGS = [
+    {"tag": "tea", "description": "a hot drink"},
+    {"tag": "coffee"},
+    {"tag": "rare"},
+    {"tag": "elsewhere"},
+]
 
 
 def write_dataset(directory, rows=ROWS, tags=TAGS):

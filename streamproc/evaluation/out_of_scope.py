@@ -1,0 +1,83 @@
+"""Whether notes that belong to no tag get none: some tags leave repository and history, their notes stay."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from streamproc.errors import UserError
+from streamproc.evaluation.experiment import Experiment
+from streamproc.evaluation.metrics import precision_at
+from streamproc.evaluation.prepared import Prepared, with_history, with_tags
+from streamproc.evaluation.report import OutOfScope
+from streamproc.evaluation.scoring import Scored
+
+__all__ = ["out_of_scope"]
+
+
+def out_of_scope(experiment: Experiment, whole: Scored, count: int, seed: int) -> tuple[OutOfScope, ...]:
+    """Measure without some of the tags.
+
+    Args:
+        experiment: what is measured on.
+        whole: its notes tagged with all tags in the repository.
+        count: how many tags are taken out.
+        seed: of the draw.
+
+    Raises:
+        UserError: the set is no single-tag set, or has no more tags than that.
+    """
+    dataset = experiment.prepared.dataset
+    if not dataset.single_tag:
+        raise UserError(
+            f"notes of {dataset.name} have several tags: out of scope is measured where each has one"
+        )
+    tag_ids = sorted(tag.tag_id for tag in dataset.tags)
+    if not 0 < count < len(tag_ids):
+        raise UserError(f"{count} of {len(tag_ids)} tags cannot be taken out: choose fewer")
+    gone = frozenset(
+        tag_ids[place] for place in np.random.default_rng(seed).permutation(len(tag_ids))[:count]
+    )
+    smaller = _without(experiment.prepared, gone)
+    scored = experiment.scored(
+        experiment.recalled(experiment.hits(smaller), prepared=smaller), "out of scope"
+    )
+    outside = [place for place, each in enumerate(scored.notes) if each.gold <= gone]
+    rest = [place for place, each in enumerate(scored.notes) if not each.gold <= gone]
+    if not outside or not rest:
+        raise UserError(f"the {count} tags taken out leave nothing to compare: try another seed or count")
+    return (
+        OutOfScope(
+            seed=seed,
+            tags=tuple(sorted(gone)),
+            notes=len(outside),
+            untagged=_untagged(scored, outside),
+            rest=len(rest),
+            rest_untagged=_untagged(scored, rest),
+            accuracy=_first_right(scored, rest, emitted=True),
+            accuracy_before=_first_right(whole, rest, emitted=True),
+            first=_first_right(scored, rest, emitted=False),
+            first_before=_first_right(whole, rest, emitted=False),
+        ),
+    )
+
+
+def _without(prepared: Prepared, gone: frozenset[str]) -> Prepared:
+    """The dataset as if these tags had never been; notes of the history that had no other are nobody's neighbours."""
+    kept = [place for place, tag in enumerate(prepared.dataset.tags) if tag.tag_id not in gone]
+    unlabelled = [replace(each, gold=each.gold - gone) for each in prepared.dataset.train]
+    return with_tags(
+        with_history(prepared, unlabelled),
+        [prepared.dataset.tags[place] for place in kept],
+        prepared.tag_vectors[kept],
+    )
+
+
+def _untagged(scored: Scored, places: list[int]) -> float:
+    emitted = scored.emitted
+    return float(np.mean([not emitted[place] for place in places]))
+
+
+def _first_right(scored: Scored, places: list[int], *, emitted: bool) -> float:
+    tags = scored.emitted if emitted else scored.ranked
+    gold = scored.gold
+    return float(precision_at([tags[place] for place in places], [gold[place] for place in places], 1).mean())
