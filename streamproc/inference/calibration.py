@@ -104,6 +104,17 @@ class Bends(msgspec.Struct, frozen=True):
         if not (np.diff(self.to) > 0).all():
             raise ValueError(f"the logits of smoothed bins must rise, not {self.to}")
 
+    def apply(self, logits: Probabilities) -> Probabilities:
+        """The logits that these go to, float64, of the same shape."""
+        at, to = np.array(self.at), np.array(self.to)
+        slopes = np.diff(to) / np.diff(at)
+        bent: Probabilities = (
+            np.interp(logits, at, to)
+            + slopes[0] * np.minimum(logits - at[0], 0)
+            + slopes[-1] * np.maximum(logits - at[-1], 0)
+        )
+        return bent
+
 
 class Adapted(msgspec.Struct, frozen=True, tag="adapted"):
     """The judge adapted to a repository: p → sigmoid(bends(a ln p − b ln(1 − p) + c + Σ terms(evidence))).
@@ -210,18 +221,7 @@ def _adapted(calibration: Adapted, p: Probabilities, evidence: Evidence | None) 
             raise ValueError("this calibration map hears the evidence of each candidate")
         for term in calibration.terms:
             logit = logit + np.interp(evidence.column(term.column), term.at, term.adds)
-    return logit if calibration.bends is None else _bent(calibration.bends, logit)
-
-
-def _bent(bends: Bends, logit: Probabilities) -> Probabilities:
-    at, to = np.array(bends.at), np.array(bends.to)
-    slopes = np.diff(to) / np.diff(at)
-    bent: Probabilities = (
-        np.interp(logit, at, to)
-        + slopes[0] * np.minimum(logit - at[0], 0)
-        + slopes[-1] * np.maximum(logit - at[-1], 0)
-    )
-    return bent
+    return logit if calibration.bends is None else calibration.bends.apply(logit)
 
 
 def _require_points(at: Sequence[float], values: Sequence[float]) -> None:

@@ -2,24 +2,23 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from streamproc.config import Settings, WriteBack
 from streamproc.errors import BundleError
 from streamproc.events.codec import content_hash, normalise_name
 from streamproc.events.graph import GraphNote, GraphTag, Origin, Provenance, SimilarTo, pack_vector
 from streamproc.events.note import Note
-from streamproc.events.tag import TagChange
 from streamproc.events.tagged import EmittedTag, ModelVersions, NoteOutcome, NoteTagged, RelatedNote
 from streamproc.graph.evidence import FEATURES
 from streamproc.graph.hits import Graph, Hits
+from streamproc.graph.knowledge_view import KnowledgeView
 from streamproc.graph.recall import Recalled, explain, recall
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.bundle import Bundle
 from streamproc.inference.manifest import Manifest
 from streamproc.inference.protocols import CandidateTag, Float32, Models, TaggingRequest
 from streamproc.inference.text import note_text
-from streamproc.knowledge.lexical import LexicalIndex
 from streamproc.knowledge.snapshot import Knowledge, KnowledgeSnapshot
 from streamproc.observability import metrics
 from streamproc.observability.histograms import observe_all
@@ -35,27 +34,6 @@ SEGMENTS = 3
 
 SIMILARITY_EDGES = 3
 """Similarity edges of each sort that a note adds to the graph: each is a record on ``graph.edges``."""
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """The repository as recall reads it; what an id stands for is looked up once a batch."""
-
-    snapshot: KnowledgeSnapshot
-    _resolved: dict[str, TagChange | None] = field(default_factory=dict)
-
-    @property
-    def lexical(self) -> LexicalIndex:
-        return self.snapshot.tags.lexical
-
-    def resolve(self, tag_id: str) -> TagChange | None:
-        if tag_id not in self._resolved:
-            self._resolved[tag_id] = self.snapshot.tags.resolve(tag_id)
-        return self._resolved[tag_id]
-
-    def segment_tags(self, segment_id: str) -> Sequence[str]:
-        segment = self.snapshot.segments.get(segment_id)
-        return () if segment is None else segment.tag_ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +158,7 @@ class Pipeline:
             segments=SEGMENTS if len(snapshot.segments) else 0,
         )
         watch.lap("search")
-        view = _View(snapshot)
+        view = KnowledgeView(snapshot)
         read = [
             _Read(
                 note=each,

@@ -1,39 +1,19 @@
-"""Fitting of calibration maps: continuous, strictly increasing, on the very artifact that is served."""
+"""The calibration map that a newly trained calibrator starts with, fitted to the very artifact that is served."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from onnxruntime import InferenceSession
 
+from streamproc.calibration.forms import fit_beta
 from streamproc.errors import BundleError
 from streamproc.inference.bundle import Bundle
-from streamproc.inference.calibration import Beta, CalibrationMap
+from streamproc.inference.calibration import CalibrationMap
 from streamproc.inference.confidence import yes_probability
 from streamproc.inference.protocols import Float32
-from streamproc.training.logistic import fit_logistic
 from streamproc.training.rows import Rows
 
-__all__ = ["fit_beta", "fit_map"]
-
-_RIDGE = 1e-3  # towards the identity; keeps the map where it is when there is little to learn from
-_LEAST_SLOPE = 0.05  # a map that is flat would make ties
-
-
-def fit_beta(probabilities: npt.ArrayLike, right: npt.ArrayLike) -> Beta:
-    """The Beta map that makes these probabilities likeliest (Kull et al. 2017).
-
-    Args:
-        probabilities: float[rows], of the exported model.
-        right: bool[rows].
-    """
-    p = np.clip(np.asarray(probabilities, dtype=np.float64), 1e-9, 1 - 1e-9)
-    y = np.asarray(right, dtype=np.float64)
-    x = np.stack([np.log(p), -np.log1p(-p), np.ones_like(p)], axis=1)
-    weights = fit_logistic(x, y, towards=np.array([1.0, 1.0, 0.0]), ridge=_RIDGE)
-    return Beta(
-        a=float(max(weights[0], _LEAST_SLOPE)), b=float(max(weights[1], _LEAST_SLOPE)), c=float(weights[2])
-    )
+__all__ = ["fit_map"]
 
 
 def fit_map(bundle: Bundle, parts: Sequence[Rows]) -> CalibrationMap:

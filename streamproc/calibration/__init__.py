@@ -1,0 +1,1 @@
+"""Confidences that are right on the first day: maps and thresholds fitted to labelled history, without torch."""

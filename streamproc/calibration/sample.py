@@ -1,0 +1,162 @@
+"""Labelled history as a sample to fit confidences to: each note recalled as if it were new, and judged.
+
+A note of the history never recalls itself, so its candidates, their evidence and the models' probabilities
+look as they will for a note that comes tomorrow; its labels are the truth.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from streamproc.events.codec import normalise_name
+from streamproc.events.note import Note
+from streamproc.events.tag import TagPolicy
+from streamproc.graph.evidence import FEATURES
+from streamproc.graph.hits import Graph
+from streamproc.graph.recall import Judged, TagView, recall
+from streamproc.graph.thresholds import Thresholds
+from streamproc.inference.protocols import CandidateTag, Float32, Models, TaggingRequest
+from streamproc.inference.text import note_text
+
+__all__ = ["Labelled", "Sample", "Surroundings", "draw", "gold_of", "take_sample"]
+
+Bool = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.int64]
+
+# Notes judged at once: enough to keep all threads busy, few enough that what they need stays small.
+_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A note and the ids of the tags that people gave it."""
+
+    note: Note
+    gold: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The candidates of some labelled notes; a note's rows stand together.
+
+    Attributes:
+        evidence: float32[rows, features], columns as in ``graph.evidence.FEATURES``.
+        probability: float32[rows], the models' before any calibration map.
+        right: bool[rows]; whether people gave the note the tag.
+        note: int64[rows], the place of the row's note.
+        kind: str[rows], the kind of the row's tag.
+        notes: how many notes there are, those without candidates included.
+    """
+
+    evidence: Float32
+    probability: Float32
+    right: Bool
+    note: Places
+    kind: npt.NDArray[np.str_]
+    notes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What notes are recalled from.
+
+    Attributes:
+        graph: tags and history.
+        tags: the repository.
+        judgements: of people, on notes of the history.
+        thresholds: of recall.
+        segments: how many passages of knowledge are searched for each note.
+    """
+
+    graph: Graph
+    tags: TagView
+    judgements: Judged
+    thresholds: Thresholds
+    segments: int = 0
+
+
+def gold_of(note: Note, tags: TagView) -> frozenset[str]:
+    """Ids of the tags that a note of the history carries and that recall may propose, merges followed."""
+    found = (tags.resolve(normalise_name(name)) for name in note.tags)
+    return frozenset(
+        tag.tag_id for tag in found if tag is not None and tag.policy is not TagPolicy.MANUAL_ONLY
+    )
+
+
+def draw(population: int, most: int, seed: int = 0) -> Places:
+    """Places of up to ``most`` of so many notes, drawn at random: the same ones in every run."""
+    return np.sort(np.random.default_rng(seed).permutation(population)[:most])
+
+
+async def take_sample(
+    labelled: Sequence[Labelled],
+    vectors: Float32,
+    surroundings: Surroundings,
+    models: Models,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Sample:
+    """Recall and judge labelled notes.
+
+    Args:
+        labelled: notes and their tags; those of the graph's history do not recall themselves.
+        vectors: float32[notes, dimension].
+        surroundings: what they are recalled from.
+        models: tagger and calibrator of a bundle *without* its calibration map.
+        progress: told how many notes are done, and of how many.
+    """
+    parts: list[Sample] = []
+    for start in range(0, len(labelled), _BATCH):
+        some = labelled[start : start + _BATCH]
+        hits = await surroundings.graph.search(
+            vectors[start : start + _BATCH],
+            tags=surroundings.thresholds.nearest_tags,
+            notes=surroundings.thresholds.nearest_notes,
+            segments=surroundings.segments,
+        )
+        recalled = [
+            recall(each.note, found, surroundings.tags, surroundings.judgements, surroundings.thresholds)
+            for each, found in zip(some, hits, strict=True)
+        ]
+        requests = [
+            TaggingRequest(
+                note_text(each.note),
+                tuple(CandidateTag(tag.tag_id, tag.name, tag.description) for tag in found.tags),
+                found.evidence,
+            )
+            for each, found in zip(some, recalled, strict=True)
+        ]
+        confidences = await models.calibrator.judge(requests, await models.tagger.score(requests))
+        parts.append(
+            Sample(
+                evidence=np.concatenate([found.evidence for found in recalled]),
+                probability=np.concatenate(confidences),
+                right=np.array(
+                    [
+                        tag.tag_id in each.gold
+                        for each, found in zip(some, recalled, strict=True)
+                        for tag in found.tags
+                    ],
+                    dtype=np.bool_,
+                ),
+                note=np.repeat(np.arange(start, start + len(some)), [len(found.tags) for found in recalled]),
+                kind=np.array([tag.kind for found in recalled for tag in found.tags], dtype=np.str_),
+                notes=len(some),
+            )
+        )
+        progress(start + len(some), len(labelled))
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Sample]) -> Sample:
+    return Sample(
+        evidence=np.concatenate(
+            [np.zeros((0, len(FEATURES)), dtype=np.float32), *(part.evidence for part in parts)]
+        ),
+        probability=np.concatenate([np.zeros(0, dtype=np.float32), *(part.probability for part in parts)]),
+        right=np.concatenate([np.zeros(0, dtype=np.bool_), *(part.right for part in parts)]),
+        note=np.concatenate([np.zeros(0, dtype=np.int64), *(part.note for part in parts)]),
+        kind=np.concatenate([np.zeros(0, dtype=np.str_), *(part.kind for part in parts)]),
+        notes=sum(part.notes for part in parts),
+    )
