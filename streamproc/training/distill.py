@@ -63,7 +63,13 @@ def lessons(
     hits = prepared.graph.nearest(
         prepared.vectors[split][places], tags=thresholds.nearest_tags, notes=thresholds.nearest_notes
     )
-    recalled = recall_all(chosen, hits, prepared.repository, replace(thresholds, candidates=candidates))
+    recalled = recall_all(
+        chosen,
+        hits,
+        prepared.repository,
+        replace(thresholds, candidates=candidates),
+        prepared.judgements,
+    )
     history = History(prepared.dataset)
     found = tuple(
         Lesson(
