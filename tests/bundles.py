@@ -8,10 +8,18 @@ from streamproc.inference.bundle import Bundle, default_bundle_path, write_manif
 from streamproc.inference.calibration import Beta
 from streamproc.inference.manifest import Manifest
 
-__all__ = ["bundle_with_another_encoder", "next_bundle"]
+__all__ = ["NEXT", "SHIPPED", "bundle_name", "bundle_with_another_encoder", "next_bundle"]
+
+SHIPPED = Bundle.load(default_bundle_path()).manifest
+NEXT = "next"
 
 
-def next_bundle(path: Path, version: str = "next") -> Bundle:
+def bundle_name(version: str = SHIPPED.version) -> str:
+    """How outcomes name a version of the shipped bundle."""
+    return f"{SHIPPED.name}-{version}"
+
+
+def next_bundle(path: Path, version: str = NEXT) -> Bundle:
     """The next version: a tagger and a calibrator of another name, and other confidences."""
     manifest = Bundle.load(default_bundle_path()).manifest
     assert manifest.tagger is not None

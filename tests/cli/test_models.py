@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 from streamproc.cli.models import app
 from streamproc.errors import BundleError, DependencyDownError, SettingsError
 from streamproc.inference.bundle import Bundle, default_bundle_path, write_manifest
-from streamproc.inference.model_repository import Profile, write_repository
-from tests.bundles import bundle_with_another_encoder, next_bundle
+from streamproc.inference.model_repository import Profile, served_models, write_repository
+from tests.bundles import NEXT, bundle_name, bundle_with_another_encoder, next_bundle
 from tests.servers.triton import TritonServer
 
-ENCODER = Bundle.load(default_bundle_path()).manifest.encoder.float_sha256
+HELD = {model.name: model.identity for model in served_models(Bundle.load(default_bundle_path()))}
 
 
 @pytest.fixture
@@ -56,13 +56,17 @@ def test_a_version_is_loaded_beside_the_one_in_use_switched_to_and_rolled_back(
     bundle = next_bundle(tmp_path / "next")
     loaded = runner.invoke(app, ["load", str(bundle.path), "--repository", str(repository)])
     assert loaded.exit_code == 0, loaded.exception
-    assert "serves general-next as version 2 of tagger, calibrator; its values are those" in loaded.stdout
+    assert (
+        f"serves {bundle_name(NEXT)} as version 2 of tagger, calibrator; its values are those"
+        in loaded.stdout
+    )
+    held = {model.name: model.identity for model in served_models(bundle)}
     served = {
-        ("calibrator", 1): ("READY", "2", "used"),
-        ("calibrator", 2): ("READY", "next", "-"),
-        ("encoder", 1): ("READY", ENCODER, "used"),
-        ("tagger", 1): ("READY", "2", "used"),
-        ("tagger", 2): ("READY", "next", "-"),
+        ("calibrator", 1): ("READY", HELD["calibrator"], "used"),
+        ("calibrator", 2): ("READY", held["calibrator"], "-"),
+        ("encoder", 1): ("READY", HELD["encoder"], "used"),
+        ("tagger", 1): ("READY", HELD["tagger"], "used"),
+        ("tagger", 2): ("READY", held["tagger"], "-"),
     }
     assert listed(runner) == served
 
@@ -73,14 +77,14 @@ def test_a_version_is_loaded_beside_the_one_in_use_switched_to_and_rolled_back(
 
     switched = runner.invoke(app, ["switch", str(bundle.path)])
     assert switched.exit_code == 0, switched.exception
-    assert "workers use general-next from now on" in switched.stdout
+    assert f"workers use {bundle_name(NEXT)} from now on" in switched.stdout
     assert link.resolve() == bundle.path
     now = listed(runner)
     assert [use for _, _, use in now.values()] == ["-", "used", "used", "-", "used"]
 
     back = runner.invoke(app, ["rollback"])
     assert back.exit_code == 0, back.exception
-    assert "workers use general-2 from now on" in back.stdout
+    assert f"workers use {bundle_name()} from now on" in back.stdout
     assert listed(runner) == served
 
 
@@ -100,7 +104,7 @@ def test_another_encoder_is_loaded_only_on_purpose_and_never_switched_to(
     loaded = runner.invoke(app, [*load, "--another-encoder"])
     assert loaded.exit_code == 0, loaded.exception
     assert listed(runner)["encoder", 2] == ("READY", "ab" * 32, "-")
-    assert listed(runner)["encoder", 1] == ("READY", ENCODER, "used")
+    assert listed(runner)["encoder", 1] == ("READY", HELD["encoder"], "used")
 
 
 @pytest.mark.usefixtures("link")
