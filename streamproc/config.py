@@ -21,7 +21,7 @@ from pydantic_settings import SettingsError as UnreadableSettingError
 
 from streamproc.errors import SettingsError
 
-__all__ = ["Inference", "KindRule", "Settings", "WriteBack", "load_settings"]
+__all__ = ["FitConfidences", "Inference", "KindRule", "Settings", "WriteBack", "load_settings"]
 
 PREFIX = "STREAMPROC_"
 KIB = 1024
@@ -42,12 +42,20 @@ class WriteBack(StrEnum):
     OFF = "off"
 
 
+class FitConfidences(StrEnum):
+    """Whether confidences are fitted to labelled history where a command is given some."""
+
+    ON = "on"
+    OFF = "off"
+
+
 class KindRule(BaseModel):
     """What holds for tags of one kind where it differs from the rule for all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     min_confidence: float | None = Field(None, ge=0, le=1)
+    review_confidence: float | None = Field(None, ge=0, le=1)
     max_tags: int | None = Field(None, ge=0, le=100)
 
 
@@ -87,11 +95,20 @@ class Settings(BaseSettings):
         0, ge=0, description="the only version that is asked; 0: the newest that holds the bundle's weights"
     )
     bundle: Path | None = None
+    calibration: Path | None = Field(
+        None, description="a file of streamproc calibrate confidence; its map replaces the bundle's"
+    )
+    fit_confidences: FitConfidences = Field(
+        FitConfidences.ON, description="whether demo, tag and import fit the map to labelled history"
+    )
     shadow_bundle: Path | None = Field(None, description="its models judge some notes too, to no effect")
     shadow_share: float = Field(0.1, ge=0, le=1, description="of the notes, by a hash of their id")
 
     write_back: WriteBack = WriteBack.ON
     min_confidence: float = Field(0.5, ge=0, le=1)
+    review_confidence: float | None = Field(
+        None, ge=0, le=1, description="from here to min_confidence people decide; none: such tags are dropped"
+    )
     max_tags: int = Field(10, ge=1, le=100)
     kinds: dict[str, KindRule] = Field(
         default_factory=dict, description='JSON, for instance {"category": {"max_tags": 1}}'

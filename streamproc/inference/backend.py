@@ -4,6 +4,7 @@ from pathlib import Path
 
 from streamproc.config import Inference, Settings
 from streamproc.inference.bundle import Bundle, default_bundle_path
+from streamproc.inference.calibration_file import with_calibration
 from streamproc.inference.onnx import load_models
 from streamproc.inference.protocols import Models
 
@@ -20,10 +21,15 @@ def load_bundle(settings: Settings) -> Bundle:
 
     A link is followed once: what is read later comes from the bundle that was verified, wherever it points then.
 
+    Where the settings name a calibration file, its map stands in place of the bundle's.
+
     Raises:
-        BundleError: a file is missing or was altered.
+        BundleError: a file is missing or was altered, or the calibration was fitted on other models.
     """
-    return Bundle.load(configured_bundle(settings))
+    bundle = Bundle.load(configured_bundle(settings))
+    if settings.calibration is None:
+        return bundle
+    return with_calibration(bundle, settings.calibration.expanduser())
 
 
 def open_models(settings: Settings, bundle: Bundle) -> Models:

@@ -24,16 +24,24 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """When a tag is emitted: threshold and number, for all and by kind (LLM4Tag drops tags under .5)."""
+    """The three routes of a tag, for all kinds and by kind: accepted, left to people, dropped.
+
+    Attributes:
+        min_confidence: from here on a tag is emitted (LLM4Tag drops tags under .5).
+        max_tags: how many tags a note gets at most.
+        kinds: what differs by kind.
+        review_confidence: from here to ``min_confidence`` a tag waits for a person; None: it is dropped.
+    """
 
     min_confidence: float = 0.5
     max_tags: int = 10
     kinds: Mapping[str, KindRule] = field(default_factory=dict)
+    review_confidence: float | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "Policy":
         """The policy that the settings describe."""
-        return cls(settings.min_confidence, settings.max_tags, settings.kinds)
+        return cls(settings.min_confidence, settings.max_tags, settings.kinds, settings.review_confidence)
 
     def threshold(self, kind: str) -> float:
         """The least confidence with which a tag of this kind is emitted."""
@@ -41,6 +49,14 @@ class Policy:
         if rule is None or rule.min_confidence is None:
             return self.min_confidence
         return rule.min_confidence
+
+    def review_threshold(self, kind: str) -> float:
+        """The least confidence with which a tag of this kind is shown to a person; never above the other."""
+        rule = self.kinds.get(kind)
+        own = None if rule is None else rule.review_confidence
+        chosen = self.review_confidence if own is None else own
+        accepted = self.threshold(kind)
+        return accepted if chosen is None else min(chosen, accepted)
 
     def limit(self, kind: str) -> int:
         """How many tags of this kind a note gets at most."""
@@ -60,8 +76,8 @@ def decide(scored: Sequence[Scored], policy: Policy) -> Decision:
     """Choose among the candidates of one note.
 
     A person's word on the note itself goes before the model's: a rejected tag is dropped, a confirmed one is
-    emitted with confidence 1. Tags whose policy is ``review`` are set aside for people unless one has
-    confirmed them. Ties are broken by id, so that the result does not depend on the order of candidates.
+    emitted with confidence 1. Tags whose policy is ``review``, and tags between the two thresholds, are set aside
+    for people unless one has confirmed them. Ties are broken by id, so that the result does not depend on the order of candidates.
     """
     emitted: list[Scored] = []
     review: list[Scored] = []
@@ -70,9 +86,10 @@ def decide(scored: Sequence[Scored], policy: Policy) -> Decision:
         map(_with_judgement, scored), key=lambda each: (-each.confidence, each.tag.tag_id)
     ):
         kind = candidate.tag.kind
-        if candidate.judged is False or candidate.confidence < policy.threshold(kind):
+        if candidate.judged is False or candidate.confidence < policy.review_threshold(kind):
             continue
-        if candidate.tag.policy is TagPolicy.REVIEW and not candidate.judged:
+        unsure = candidate.confidence < policy.threshold(kind)
+        if (unsure or candidate.tag.policy is TagPolicy.REVIEW) and not candidate.judged:
             if len(review) < policy.max_tags:
                 review.append(candidate)
         elif len(emitted) < policy.max_tags and of_kind[kind] < policy.limit(kind):
