@@ -103,6 +103,8 @@ class TritonConnection:
     def __init__(self, settings: Settings, models: Sequence[ServedModel]) -> None:
         self._settings = settings
         self._models = {model.name: model for model in models}
+        for name in self._models:
+            REJECTIONS.labels(name)  # at 0 from the first scrape on: a rate misses what a series is born with
         self._pinned = str(settings.triton_model_version or "")
         self._versions: dict[str, str] = {}
         self._headers = {"authorization": f"Bearer {settings.triton_token}"} if settings.triton_token else {}
