@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamproc.cli.bundles import BundleOption, open_bundle, prepare_datasets, say
+from streamproc.cli.language_model import answer_cache
 from streamproc.cli.progress import loading_progress
-from streamproc.config import load_settings
 from streamproc.errors import StreamprocError, UserError
 from streamproc.llm.endpoint import KEY_VARIABLE, Endpoint
 
@@ -114,7 +114,7 @@ def distill(  # noqa: PLR0917 - the options of a command line
         teacher_question(lesson, images=images, max_tokens=max_answer_tokens) for lesson in found.lessons
     ]
     guess = guessed_answer_tokens(found.lessons)
-    with AnswerCache(cache or load_settings().cache_dir / "answers.sqlite") as kept:
+    with AnswerCache(cache or answer_cache()) as kept:
         counter = token_counter(loaded.file(loaded.manifest.encoder.tokenizer))
         bill = reckon(questions, endpoint, kept, counter, guess, ask_again=ask_again)
         say(_bill_line(bill, endpoint, prices))

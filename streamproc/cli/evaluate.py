@@ -17,6 +17,7 @@ from streamproc.cli.bundles import (
     vector_cache,
     write_bundle,
 )
+from streamproc.cli.language_model import LanguageModelName, LanguageModelUrl, rivals
 from streamproc.config import load_settings
 from streamproc.errors import UserError
 
@@ -59,6 +60,8 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
         ),
     ] = 0,
     seed: Annotated[int, typer.Option(help="Of the draws of both.")] = 0,
+    llm: LanguageModelUrl = None,
+    llm_model: LanguageModelName = None,
     *,
     ablations: Annotated[
         bool, typer.Option("--ablations", help="Also measure without each part; takes several times as long.")
@@ -90,6 +93,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     read = read_dataset(dataset)
     loaded = open_bundle(bundle)
     manifest = loaded.manifest
+    language_models = rivals(llm, llm_model, read, Split(split), loaded)
     models = load_models(loaded, load_settings().inference_threads)
     cache = vector_cache(models.encoder, loaded)
     figures = measure(
@@ -100,6 +104,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
         trained_on=manifest.tagger is not None and read.name in manifest.tagger.training_data,
         split=Split(split),
         trees=tuple(Trees) if baselines else (),
+        extra_rankers=language_models,
         studies=Studies(ablations=ablations, new_tags=hold_out_tags, out_of_scope=hold_out_single, seed=seed),
         cache=cache,
         progress=say,

@@ -12,12 +12,10 @@ import time
 import pytest
 
 from streamproc.training.teacher_labels import TeacherLabels, read_taught_notes
+from tests.cli.small_dataset import NOTES, dataset
 from tests.servers.llm import fails, hangs, language_model, refuses, says
 
-__all__ = ["language_model"]
-
-NOTES = 6
-TAGS = ["night trains", "tea"]
+__all__ = ["dataset", "language_model"]
 
 
 def teaches(asked):
@@ -35,33 +33,6 @@ def teaches(asked):
 def teacher(language_model):
     language_model.act = says(teaches)
     return language_model
-
-
-@pytest.fixture
-def dataset(tmp_path):
-    """A small set whose category may be seen (known by its name)."""
-    directory = tmp_path / "samples"
-    directory.mkdir()
-    rows = [
-        {
-            "id": f"t{n}",
-            "title": f"Number {n}",
-            "text": f"All about {TAGS[n % 2]} of kind {n}",
-            "tags": [TAGS[n % 2]],
-            "category": "travel",
-            "images": [{"url": f"https://pictures.example/{n}.jpg"}],
-        }
-        for n in range(NOTES)
-    ]
-    files = {
-        "train": rows,
-        "valid": [{"id": "v", "text": "tea leaves", "tags": ["tea"]}],
-        "test": [{"id": "e", "text": "a sleeper", "tags": ["night trains"]}],
-        "tags": [{"tag": tag} for tag in TAGS],
-    }
-    for name, lines in files.items():
-        (directory / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return directory
 
 
 class Command:

@@ -21,6 +21,7 @@ from streamproc.inference.onnx import load_models
 from streamproc.llm.asking import Manner
 from streamproc.llm.endpoint import Endpoint
 from streamproc.llm.wording import Sample
+from tests.evaluation.chooser import chooses
 from tests.evaluation.worlds import WordEncoder, write_dataset
 from tests.servers.llm import language_model, refuses, says
 
@@ -28,25 +29,6 @@ __all__ = ["language_model"]
 
 TEA, COFFEE = tag_from_row({"tag": "tea", "description": "a leaf"}), tag_from_row({"tag": "coffee"})
 NOTE = Note(note_id="n", title="A pot of tea")
-
-
-def chooses(asked):
-    """Tea where the note tells of it, else coffee; in the form that was asked for."""
-    note = asked.user.split("# Note\n")[1].split("\n")[0]
-    wanted = "tea" if "tea" in note else "coffee"
-    listed = [line.split(". ", 1) for line in asked.user.split("# Tags\n")[1].split("\n")]
-    (number,) = [int(number) for number, words in listed if words.split(":")[0] == wanted]
-    return json.dumps(
-        {
-            "selected_tags": {"clues": "", "tags": [number]},
-            "ranked_tags": {"generated": [wanted], "ranking": [number]},
-            "class_decisions": {
-                "decisions": [
-                    {"tag": int(n), "belongs": int(n) == number, "certainty": 0.5} for n, _ in listed
-                ]
-            },
-        }[asked.body["response_format"]["json_schema"]["name"]]
-    )
 
 
 @pytest.fixture
