@@ -5,7 +5,7 @@ import sys
 import typer
 
 import streamproc
-from streamproc.cli import calibrate, dead, export, graph, load, models, publish, topics
+from streamproc.cli import calibrate, dataset, dead, export, graph, load, models, publish, topics
 from streamproc.cli.demo import demo
 from streamproc.cli.distill import distill
 from streamproc.cli.doctor import doctor
@@ -52,6 +52,7 @@ app.add_typer(dead.app, name="dead")
 app.add_typer(graph.app, name="graph")
 app.add_typer(models.app, name="models")
 app.command("eval")(evaluate)
+app.add_typer(dataset.app, name="dataset")
 app.add_typer(train_app, name="train")
 app.command()(distill)
 app.add_typer(calibrate.app, name="calibrate")

@@ -46,7 +46,7 @@ def show_report(report: Report, console: Console) -> None:
 _VERDICTS = {
     "calibrator": "the calibrator is better",
     "temperature": "the temperature is better, and simpler",
-    "neither": "neither is better in both",
+    "neither": "neither is clearly better in both",
 }
 
 

@@ -19,6 +19,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from streamproc.errors import DecodeError, InputFileError
 from streamproc.events.codec import normalise_name
 from streamproc.events.files import note_from_row, parse_object, read_lines, tag_from_row
@@ -39,9 +41,8 @@ class Split(StrEnum):
     TEST = "test"
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How a dataset is to be read.
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a dataset is to be read; a file ``rules.json`` in its directory may say so.
 
     Attributes:
         category: whether programs may see the notes' ``category``. Off unless it is known to tell
@@ -59,7 +60,7 @@ KNOWN_RULES = {
     "papers_keywords": Rules(min_train_count=2),
     "samples": Rules(category=True),
 }
-"""Rules of datasets that are known by the name of their directory; all others have ``Rules()``."""
+"""Rules of datasets that are known by the name of their directory; others have their own, or ``Rules()``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +105,13 @@ def read_dataset(directory: Path, rules: Rules | None = None) -> Dataset:
 
     Args:
         directory: holds the four files.
-        rules: None: those known for the directory's name, else ``Rules()``.
+        rules: None: those of its ``rules.json``, else those known for the directory's name, else ``Rules()``.
 
     Raises:
         InputFileError: a file is missing or a line cannot be used; names file and line.
     """
     name = directory.resolve().name
-    rules = rules or KNOWN_RULES.get(name, Rules())
+    rules = rules or _rules(directory / "rules.json") or KNOWN_RULES.get(name, Rules())
     tags = _tags(directory / "tags.jsonl")
     reader = _Reader(rules, frozenset(tag.tag_id for tag in tags))
     raw = {split: reader.notes(directory / f"{split}.jsonl") for split in Split}
@@ -128,6 +129,17 @@ def read_dataset(directory: Path, rules: Rules | None = None) -> Dataset:
         )
 
     return Dataset(name, repository, within(Split.TRAIN), within(Split.VALID), within(Split.TEST))
+
+
+def _rules(path: Path) -> Rules | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Rules)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InputFileError(f"{path} cannot be read: {error.strerror or error}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InputFileError(f"{path} does not say how to read the dataset: {error}") from None
 
 
 def _tags(path: Path) -> list[TagChange]:
@@ -181,7 +193,7 @@ class _Reader:
             return frozenset()
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise DecodeError(f'"{field}" must be a list of names')
-        tag_ids = frozenset(normalise_name(name) for name in names)
+        tag_ids = frozenset(name if name in self._tag_ids else normalise_name(name) for name in names)
         if unknown := tag_ids - self._tag_ids:
             raise DecodeError(f'"{field}" has {min(unknown)!r}, which tags.jsonl does not know')
         return tag_ids

@@ -194,9 +194,9 @@ def verdict(
 
     gain = paired_bootstrap(loss(tempered.confidences), loss(scored.confidences), draws=_DRAWS)
     area = competitor.area - ours.area
-    if gain.mean > 0 and area > 0:
+    if gain.low > 0 and area > 0:
         better = "calibrator"
-    elif gain.mean < 0 and area < 0:
+    elif gain.high < 0 and area < 0:
         better = "temperature"
     else:
         better = "neither"

@@ -97,7 +97,8 @@ class Confidence(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True):
     """The calibrator against the tagger's own logits, whose one temperature was fitted to other notes.
 
-    ``*_gain`` is by how much the calibrator is better, with its interval over notes.
+    ``*_gain`` is by how much the calibrator is better; ``better`` names the one that is so in both Brier score (its
+    interval over notes lies on one side of 0) and area under risk–coverage over all candidates, or ``neither``.
     """
 
     temperature: float

@@ -6,7 +6,7 @@ from html import escape
 
 from streamproc.evaluation.metrics import Interval
 
-__all__ = ["Card", "Markup", "Row", "cards", "ranged", "table", "terms"]
+__all__ = ["Card", "Markup", "Row", "cards", "ranged", "section", "table", "terms"]
 
 
 class Markup(str):
@@ -72,6 +72,12 @@ def ranged(interval: Interval, digits: int = 3, *, signed: bool = True) -> Marku
     return Markup(
         f'{interval.mean:{form}} <span class="range">{interval.low:{form}} … {interval.high:{form}}</span>'
     )
+
+
+def section(title: str, said: str, content: str) -> str:
+    """A heading, a sentence that says what the figures mean, and the figures."""
+    sentence = f"<p>{escape(said)}</p>" if said else ""
+    return f"<section><h2>{escape(title)}</h2>{sentence}{content}</section>"
 
 
 def _text(text: str) -> str:

@@ -10,7 +10,8 @@ from streamproc.evaluation.metrics import Bin, Point
 __all__ = ["Series", "reliability_plot", "risk_coverage_plot"]
 
 _WIDTH, _HEIGHT = 360, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 20, 12, 40
+_MOST_STEPS = 6.5
 _WITHIN_95 = 1.96
 
 
@@ -65,8 +66,8 @@ class _Axes:
             f'<text class="axis" x="{middle_x}" y="{_HEIGHT - 6}" text-anchor="middle">{escape(across)}</text>'
         )
         parts.append(
-            f'<text class="axis" x="11" y="{middle_y}" text-anchor="middle" '
-            f'transform="rotate(-90 11 {middle_y})">{escape(upward)}</text>'
+            f'<text class="axis" x="10" y="{middle_y}" text-anchor="middle" '
+            f'transform="rotate(-90 10 {middle_y})">{escape(upward)}</text>'
         )
         return "".join(parts)
 
@@ -140,9 +141,9 @@ def _line(series: Series, places: Sequence[tuple[float, float]]) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    step = 0.1 if high - low <= 0.6 else 0.2
-    count = round((high - low) / step)
-    return [low + step * place for place in range(count + 1)]
+    """Three to seven round places between the ends, both included."""
+    step = next(step for step in (0.02, 0.05, 0.1, 0.2, 0.5) if (high - low) / step <= _MOST_STEPS)
+    return [low + step * place for place in range(round((high - low) / step) + 1)]
 
 
 def _percent(value: float) -> str:
