@@ -1,0 +1,90 @@
+"""``streamproc eval``."""
+
+import json
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from streamproc.cli import app
+from streamproc.errors import UserError
+from streamproc.evaluation.report import Report
+from tests.evaluation.worlds import write_hobbies
+
+
+@pytest.fixture
+def hobbies(tmp_path):
+    return write_hobbies(tmp_path / "hobbies")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("STREAMPROC_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def test_the_shipped_bundle_is_measured_and_both_files_are_written(runner, hobbies, tmp_path):
+    report, html = tmp_path / "r.json", tmp_path / "r.html"
+    options = ["--no-baselines", "--report", str(report), "--html", str(html), "--split", "valid"]
+    result = runner.invoke(
+        app, ["eval", str(hobbies), *options, "--hold-out-single", "2", "--hold-out-tags", "0.3"]
+    )
+    assert result.exit_code == 0, result.exception
+    read = msgspec.json.decode(report.read_bytes(), type=Report)
+    assert (read.dataset, read.split, read.notes, read.tags, read.history) == ("hobbies", "valid", 12, 6, 48)
+    assert not read.trained_on
+    assert (len(read.new_tags), len(read.out_of_scope), len(read.ablations)) == (2, 1, 0)
+    assert html.read_text().startswith("<!doctype html>")
+    assert "hobbies, valid: 12 notes, 6 tags" in result.stdout
+    assert {file.name for file in tmp_path.iterdir()} == {"hobbies", "cache", "r.json", "r.html"}
+
+
+def test_omikuji_is_trained_beside_it(runner, hobbies, tmp_path):
+    pytest.importorskip("omikuji", reason="the trees need the 'baselines' extra")
+    report = tmp_path / "r.json"
+    result = runner.invoke(app, ["eval", str(hobbies), "--report", str(report)])
+    assert result.exit_code == 0, result.exception
+    methods = [row["method"] for row in json.loads(report.read_bytes())["ranking"]]
+    assert methods[-3:] == ["omikuji parabel", "omikuji bonsai", "streamproc"]
+
+
+def test_a_line_that_cannot_be_used_ends_it_before_anything_is_written(hobbies, tmp_path):
+    with (hobbies / "test.jsonl").open("a") as file:
+        file.write('{"id": "x", "text": "a", "tags": ["nobody knows"]}\n')
+    command = [
+        sys.executable,
+        "-c",
+        "from streamproc.cli import main; main()",
+        "eval",
+        str(hobbies),
+        "--report",
+        str(tmp_path / "r.json"),
+    ]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    (sentence,) = ended.stderr.splitlines()
+    assert sentence.startswith("error: ")
+    assert "test.jsonl, line 25: \"tags\" has 'nobody knows', which tags.jsonl does not know" in sentence
+    assert {file.name for file in tmp_path.iterdir()} == {"hobbies"}
+
+
+@pytest.mark.parametrize("command", ["calibrate recall", "calibrate confidence"])
+def test_other_readers_of_datasets_write_nothing_either(runner, hobbies, tmp_path, command):
+    (hobbies / "valid.jsonl").write_text("{\n")
+    error = runner.invoke(app, [*command.split(), str(hobbies), "-o", str(tmp_path / "out")]).exception
+    assert isinstance(error, UserError)
+    assert "valid.jsonl, line 1: not JSON" in str(error)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_work(runner, hobbies, tmp_path):
+    error = runner.invoke(app, ["eval", str(hobbies), "--html", str(tmp_path / "no" / "r.html")]).exception
+    assert isinstance(error, UserError)
+    assert "there is no directory" in str(error)
+
+
+def test_only_valid_and_test_are_scored(runner, hobbies):
+    error = runner.invoke(app, ["eval", str(hobbies), "--split", "train"]).exception
+    assert isinstance(error, UserError)
+    assert "use valid or test" in str(error)
