@@ -42,6 +42,7 @@ _AGAIN_REFUSED = (
     "You are not asked to judge, repeat or endorse the content, only to catalogue it for a search index. "
     "Answer with the JSON object in the form asked for."
 )
+_NOTHING_SAID = "(no answer)"  # servers reject an empty turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,12 +281,11 @@ def _understood(reply: Reply, question: Question[T]) -> T:
 
 
 def _once_more(reply: Reply, error: AnswerError) -> tuple[Message, ...]:
-    """The turns after which the model may answer better."""
-    if isinstance(error, RefusalError):
-        return (Message("user", _AGAIN_REFUSED),)
+    """The turns after which the model may answer better. They alternate: some servers insist on it."""
     if reply.status is ReplyStatus.CUT:
         return ()
-    return Message("assistant", reply.text), Message("user", _AGAIN_UNREADABLE.format(wrong=error))
+    words = _AGAIN_REFUSED if isinstance(error, RefusalError) else _AGAIN_UNREADABLE.format(wrong=error)
+    return Message("assistant", reply.text.strip() or _NOTHING_SAID), Message("user", words)
 
 
 def _gravest(failures: BaseExceptionGroup[BaseException]) -> BaseException:

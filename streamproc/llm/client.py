@@ -37,6 +37,9 @@ class ChatClient:
         endpoint: where to.
         deadline_seconds: for one request, connecting and reading included.
         connections: kept open at once.
+
+    Raises:
+        SettingsError: the environment names a proxy that cannot be used.
     """
 
     def __init__(self, endpoint: Endpoint, *, deadline_seconds: float, connections: int) -> None:
@@ -46,11 +49,16 @@ class ChatClient:
         headers = {"content-type": "application/json", "user-agent": "streamproc"}
         if endpoint.key:
             headers["authorization"] = f"Bearer {endpoint.key}"
-        self._http = httpx.AsyncClient(
-            headers=headers,
-            timeout=deadline_seconds,
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
-        )
+        try:
+            self._http = httpx.AsyncClient(
+                headers=headers,
+                timeout=deadline_seconds,
+                limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            raise SettingsError(
+                f"the proxy that the environment names (HTTPS_PROXY, ALL_PROXY …) cannot be used: {error}"
+            ) from None
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -77,7 +85,7 @@ class ChatClient:
             response = await self._send(dialect.request(self._endpoint, messages, form, max_tokens))
             if response.is_success:
                 break
-            plainer = dialect.after(_said(response)) if response.status_code in {400, 422} else None
+            plainer = dialect.after(self._said(response)) if response.status_code in {400, 422} else None
             if plainer is None:
                 raise self._error(response)
             if self._dialect == dialect:  # requests under way at once learn the same thing once
@@ -85,7 +93,7 @@ class ChatClient:
         reply = read_reply(response.content)
         if reply is None:
             raise RejectedQuestionError(
-                f"{self._endpoint.completions_url} answers, but with no chat completion ({_said(response)}): "
+                f"{self._endpoint.completions_url} answers, but with no chat completion ({self._said(response)}): "
                 "give the base URL, which often ends in /v1"
             )
         return reply
@@ -97,11 +105,11 @@ class ChatClient:
                 return await self._http.post(url, content=body)
         except (TimeoutError, httpx.TimeoutException):
             raise DeadlineError(f"{url} gave no answer within {self._deadline_seconds:g} s") from None
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise DependencyDownError(url, str(error) or type(error).__name__) from None
 
     def _error(self, response: httpx.Response) -> Exception:
-        endpoint, status, said = self._endpoint, response.status_code, _said(response)
+        endpoint, status, said = self._endpoint, response.status_code, self._said(response)
         if status == httpx.codes.UNAUTHORIZED:
             if not endpoint.key:
                 return SettingsError(f"{endpoint.url} wants a key (401): set {endpoint.key_variable}")
@@ -120,15 +128,17 @@ class ChatClient:
             return BusyError(f"{endpoint.url} answers {status}: {said}", asked)
         return RejectedQuestionError(f"{endpoint.url} does not take the question ({status}: {said})")
 
-
-def _said(response: httpx.Response) -> str:
-    """What an error response says, whatever its form, in one short line."""
-    try:
-        body: Any = orjson.loads(response.content)
-    except orjson.JSONDecodeError:
-        body = response.text
-    for name in ("error", "message", "detail"):
-        if isinstance(body, dict) and body.get(name):
-            body = body[name]
-    words = " ".join((body if isinstance(body, str) else orjson.dumps(body).decode()).split())
-    return words[:_SHOWN_CHARACTERS] or response.reason_phrase
+    def _said(self, response: httpx.Response) -> str:
+        """What an error response says, whatever its form, in one short line that may be shown: without the key."""
+        try:
+            body: Any = orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            body = response.text
+        for name in ("error", "message", "detail"):
+            if isinstance(body, dict) and body.get(name):
+                body = body[name]
+        words = body if isinstance(body, str) else orjson.dumps(body).decode()
+        if self._endpoint.key:
+            words = words.replace(self._endpoint.key, "…")
+        line = "".join(each for each in " ".join(words.split()) if each.isprintable())
+        return line[:_SHOWN_CHARACTERS] or response.reason_phrase

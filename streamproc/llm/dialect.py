@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from streamproc.llm.endpoint import Endpoint
-from streamproc.llm.prompt import AnswerForm, Message
+from streamproc.llm.prompt import AnswerForm, Message, Text
 
 __all__ = ["Dialect", "Structure"]
 
@@ -27,6 +27,8 @@ class Structure(StrEnum):
 _LESS = {Structure.JSON_SCHEMA: Structure.JSON_OBJECT, Structure.JSON_OBJECT: Structure.TEXT}
 
 _WORDS_OF_STRUCTURE = ("response_format", "json_schema", "json_object", "json schema", "grammar", "guided")
+
+_WORDS_OF_SYSTEM = ("system role", "system message", "role 'system'", 'role "system"')
 
 
 class _Request(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -46,11 +48,13 @@ class Dialect:
         structure: how the form of the answer is asked for.
         temperature: whether temperature 0 is asked for.
         old_limit: whether the answer's length is limited by ``max_tokens`` (or ``max_completion_tokens``).
+        system: whether there is a turn of the system; else its words stand before the user's.
     """
 
     structure: Structure = Structure.JSON_SCHEMA
     temperature: bool = True
     old_limit: bool = True
+    system: bool = True
 
     def request(
         self, endpoint: Endpoint, messages: tuple[Message, ...], form: AnswerForm, max_tokens: int
@@ -59,7 +63,7 @@ class Dialect:
         return msgspec.json.encode(
             _Request(
                 model=endpoint.model,
-                messages=messages,
+                messages=messages if self.system else _without_system(messages),
                 temperature=0.0 if self.temperature else None,
                 max_tokens=max_tokens if self.old_limit else None,
                 max_completion_tokens=None if self.old_limit else max_tokens,
@@ -74,6 +78,8 @@ class Dialect:
             return replace(self, old_limit=False)
         if self.temperature and "temperature" in words:
             return replace(self, temperature=False)
+        if self.system and any(word in words for word in _WORDS_OF_SYSTEM):
+            return replace(self, system=False)
         less = _LESS.get(self.structure)
         if less and any(word in words for word in _WORDS_OF_STRUCTURE):
             return replace(self, structure=less)
@@ -86,3 +92,11 @@ class Dialect:
         if self.structure is Structure.JSON_OBJECT:
             return {"type": "json_object"}
         return None
+
+
+def _without_system(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    system, user, *later = messages
+    before = f"{system.content}\n\n"
+    content = user.content
+    joined = before + content if isinstance(content, str) else (Text(before), *content)
+    return Message("user", joined), *later

@@ -43,7 +43,7 @@ class Endpoint:
             usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
         except ValueError:
             usable = False
-        if not usable or parts.query or parts.fragment:
+        if not usable or parts.query or parts.fragment or not _is_plain(base):
             raise SettingsError(f"{url!r} is no base URL of a language model: use https://HOST/v1")
         if not model.strip():
             raise SettingsError("the language model needs a name: the one that its endpoint knows it by")
@@ -56,3 +56,7 @@ class Endpoint:
     def completions_url(self) -> str:
         """Where questions are posted."""
         return self.url + _PATH
+
+
+def _is_plain(url: str) -> bool:
+    return url.isascii() and url.isprintable() and " " not in url

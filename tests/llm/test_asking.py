@@ -248,6 +248,37 @@ async def test_tokens_count_as_the_endpoint_reports_them(ask, language_model, cl
     assert clock.now == pytest.approx(3 * 120 / 240 * 60)  # 120 tokens each
 
 
+async def test_a_refusal_is_met_with_an_explanation_in_turns_that_alternate(ask, language_model):
+    language_model.next_acts += [refuses("I will not"), OK, says("")]
+    await ask(question("1"))
+    await ask(question("2"))
+    roles = ["system", "user", "assistant", "user"]
+    for asked, said in ((language_model.asked[1], "I will not"), (language_model.asked[3], "(no answer)")):
+        assert [message["role"] for message in asked.body["messages"]] == roles
+        assert asked.body["messages"][2]["content"] == said
+
+
+async def test_a_model_without_a_system_turn_gets_its_words_before_the_users(ask, language_model):
+    language_model.next_acts += [fails(400, "System role not supported")]
+    await ask(question("Is it?"), question("And this?", images=("https://pictures.example/1.jpg",)))
+    plain, with_image = (asked.body["messages"] for asked in language_model.asked[1:])
+    assert plain == [{"role": "user", "content": "You judge.\n\nIs it?"}]
+    assert [part["type"] for part in with_image[0]["content"]] == ["text", "text", "image_url"]
+
+
+async def test_what_an_endpoint_says_is_shown_on_one_line_without_the_key(ask, language_model):
+    language_model.act = fails(404, "no model\nfor \x1b[31mmy-secret")
+    with pytest.raises(SettingsError) as caught:
+        await ask(question(), key="my-secret")
+    assert "no model for [31m…" in str(caught.value)
+
+
+async def test_a_proxy_that_cannot_be_used_is_named(ask, monkeypatch):
+    monkeypatch.setenv("ALL_PROXY", "gopher://127.0.0.1:1")
+    with pytest.raises(SettingsError, match="proxy"):
+        await ask(question())
+
+
 async def test_endpoints_that_know_less_are_asked_in_plainer_ways(ask, language_model):
     language_model.next_acts += [
         fails(400, "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."),

@@ -12,7 +12,18 @@ def test_the_base_url_may_be_given_in_several_ways(url):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "m.example", "ftp://m.example", "http://", "http://m:99999/", "http://m/?a=b"]
+    "url",
+    [
+        "",
+        "m.example",
+        "ftp://m.example",
+        "http://",
+        "http://m:99999/",
+        "http://m/?a=b",
+        "http://a b/v1",
+        "http://[::1",
+        "http://é..x/",
+    ],
 )
 def test_what_is_no_base_url_is_refused(url):
     with pytest.raises(SettingsError, match="no base URL"):
