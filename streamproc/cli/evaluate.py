@@ -17,7 +17,7 @@ from streamproc.cli.bundles import (
     vector_cache,
     write_bundle,
 )
-from streamproc.cli.language_model import LanguageModelName, LanguageModelUrl, rivals
+from streamproc.cli.language_model import LanguageModelName, LanguageModelUrl, missing_rivals, rivals
 from streamproc.config import load_settings
 from streamproc.errors import UserError
 
@@ -105,6 +105,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
         split=Split(split),
         trees=tuple(Trees) if baselines else (),
         extra_rankers=language_models,
+        untested=missing_rivals(language_models),
         studies=Studies(ablations=ablations, new_tags=hold_out_tags, out_of_scope=hold_out_single, seed=seed),
         cache=cache,
         progress=say,

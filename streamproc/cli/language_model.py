@@ -1,6 +1,7 @@
 """``eval --llm``: a language model as a rival, behind any OpenAI-compatible endpoint."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:  # heavy imports: a quick --help
     from streamproc.evaluation.llm_rankers import LanguageModelRanker
     from streamproc.inference.bundle import Bundle
 
-__all__ = ["LanguageModelName", "LanguageModelUrl", "answer_cache", "rivals"]
+__all__ = ["LanguageModelName", "LanguageModelUrl", "answer_cache", "missing_rivals", "rivals"]
 
 LanguageModelUrl = Annotated[
     str | None,
@@ -70,3 +71,10 @@ def rivals(
             err=True,
         )
     return found
+
+
+def missing_rivals(found: "Sequence[LanguageModelRanker]") -> tuple[str, ...]:
+    """What the report names as untested: all three where no endpoint was given."""
+    from streamproc.evaluation.llm_prompts import METHODS  # noqa: PLC0415 - a quick --help
+
+    return () if found else tuple(method.name for method in METHODS)

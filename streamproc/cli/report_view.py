@@ -18,6 +18,8 @@ def show_report(report: Report, console: Console) -> None:
     )
     for table in (_methods(report), _confidences(report), _buckets(report)):
         console.print(table)
+    if report.untested:
+        console.print(f"{', '.join(report.untested)}: untested, for they need a language model (--llm)")
     ours, told, judged = report.confidence[0], report.emission[0], report.verdict
     console.print(
         f"At confidence .5: {told.tags_a_note:.2f} tags a note, {told.precision:.1%} right at a mean confidence of "

@@ -66,6 +66,7 @@ def evaluate(
     split: Split = Split.TEST,
     trees: Sequence[Trees] = tuple(Trees),
     extra_rankers: Sequence[Ranker] = (),
+    untested: Sequence[str] = (),
     studies: Studies = NO_STUDIES,
     cache: VectorCache | None = None,
     progress: Callable[[str], None] = lambda _line: None,
@@ -81,6 +82,7 @@ def evaluate(
         split: which notes are scored; choose on valid, run test to report.
         trees: which Omikuji baselines to train.
         extra_rankers: other methods that choose among the same candidates.
+        untested: names of methods that belong into the comparison and are not among them.
         studies: what else to measure.
         cache: embeds tags described otherwise; needed by ablations and new tags.
         progress: told what is being done.
@@ -135,6 +137,7 @@ def evaluate(
             if studies.out_of_scope
             else ()
         ),
+        untested=tuple(untested),
     )
 
 

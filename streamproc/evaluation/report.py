@@ -240,6 +240,7 @@ class Report(msgspec.Struct, frozen=True):
 
     ``trained_on`` is whether the bundle says that its models saw this set's train as training data: then the
     figures are in-domain. ``ablations``, ``new_tags`` and ``out_of_scope`` are empty unless they were asked for.
+    ``untested`` names methods of the paper's comparison that were not run: they need a language model.
     """
 
     dataset: str
@@ -259,3 +260,4 @@ class Report(msgspec.Struct, frozen=True):
     ablations: tuple[Ablation, ...] = ()
     new_tags: tuple[NewTags, ...] = ()
     out_of_scope: tuple[OutOfScope, ...] = ()
+    untested: tuple[str, ...] = ()

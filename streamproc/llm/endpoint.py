@@ -43,6 +43,10 @@ class Endpoint:
             usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port or 1) > 0
         except ValueError:
             usable = False
+        if usable and "@" in parts.netloc:
+            raise SettingsError(
+                f"the URL of a language model must hold no user and no key: put it into {key_variable}"
+            )
         if not usable or parts.query or parts.fragment or not _is_plain(base):
             raise SettingsError(f"{url!r} is no base URL of a language model: use https://HOST/v1")
         if not model.strip():

@@ -47,3 +47,9 @@ def test_a_key_that_no_header_can_carry_is_refused_without_showing_it(monkeypatc
     with pytest.raises(SettingsError, match="STREAMPROC_LLM_KEY") as caught:
         Endpoint.of("http://m", "tiny")
     assert "schl" not in str(caught.value)
+
+
+def test_a_key_in_the_url_is_refused_without_showing_it():
+    with pytest.raises(SettingsError, match="STREAMPROC_LLM_KEY") as caught:
+        Endpoint.of("https://me:secret@m.example/v1", "tiny")
+    assert "secret" not in str(caught.value)

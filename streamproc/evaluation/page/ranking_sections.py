@@ -56,7 +56,12 @@ def ranking(report: Report) -> str:
     return section(
         "Do they stand in front?",
         "All methods rank tags for the same notes; confidence plays no part here. The last column is the difference on "
-        "the same notes with its 95 % range: where the range is above 0, streamproc is ahead beyond chance.",
+        "the same notes with its 95 % range: where the range is above 0, streamproc is ahead beyond chance."
+        + (
+            f" Untested, for they need a language model: {', '.join(report.untested)}."
+            if report.untested
+            else ""
+        ),
         table(["P@1", "P@3", "P@5", "nDCG@3", "nDCG@5", "nDCG@10", "F1@5", column], rows),
     )
 
