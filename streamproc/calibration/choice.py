@@ -10,13 +10,16 @@ from streamproc.calibration.forms import FORMS, Form, bend, fit_bends, logit_of,
 from streamproc.calibration.sample import Sample
 from streamproc.inference.calibration import CalibrationMap
 
-__all__ = ["LEAST_NOTES", "Fitted", "fit_confidences"]
+__all__ = ["LEAST_NOTES", "MOST_NOTES", "Fitted", "fit_confidences"]
 
 Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
 LEAST_NOTES = 150
 """With fewer labelled notes the map in force stays: on 150 the richest form already helps, on 50 it may not."""
+
+MOST_NOTES = 3000
+"""Drawn at random from a longer history: beyond it the map hardly changes, and judging them takes a minute or two."""
 
 FOLDS = 5
 

@@ -57,6 +57,18 @@ class Sample:
     kind: npt.NDArray[np.str_]
     notes: int
 
+    @classmethod
+    def empty(cls, notes: int) -> "Sample":
+        """So many notes without any candidate."""
+        return cls(
+            np.zeros((0, len(FEATURES)), dtype=np.float32),
+            np.zeros(0, dtype=np.float32),
+            np.zeros(0, dtype=np.bool_),
+            np.zeros(0, dtype=np.int64),
+            np.zeros(0, dtype=np.str_),
+            notes,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -150,13 +162,12 @@ async def take_sample(
 
 
 def _joined(parts: Sequence[Sample]) -> Sample:
+    parts = [Sample.empty(0), *parts]
     return Sample(
-        evidence=np.concatenate(
-            [np.zeros((0, len(FEATURES)), dtype=np.float32), *(part.evidence for part in parts)]
-        ),
-        probability=np.concatenate([np.zeros(0, dtype=np.float32), *(part.probability for part in parts)]),
-        right=np.concatenate([np.zeros(0, dtype=np.bool_), *(part.right for part in parts)]),
-        note=np.concatenate([np.zeros(0, dtype=np.int64), *(part.note for part in parts)]),
-        kind=np.concatenate([np.zeros(0, dtype=np.str_), *(part.kind for part in parts)]),
+        evidence=np.concatenate([part.evidence for part in parts]),
+        probability=np.concatenate([part.probability for part in parts]),
+        right=np.concatenate([part.right for part in parts]),
+        note=np.concatenate([part.note for part in parts]),
+        kind=np.concatenate([part.kind for part in parts]),
         notes=sum(part.notes for part in parts),
     )

@@ -112,16 +112,18 @@ async def _open_parts(run: _Run, settings: Settings, workspace: Path, view: "Dem
     from streamproc.cli.progress import loading_progress  # noqa: PLC0415
     from streamproc.inference.backend import load_bundle, open_models  # noqa: PLC0415
     from streamproc.pipeline.local import LocalFiles, open_local_graph  # noqa: PLC0415
+    from streamproc.pipeline.local_confidences import with_local_confidences  # noqa: PLC0415
     from streamproc.pipeline.tagging import Pipeline  # noqa: PLC0415
     from streamproc.streams.parts import Parts  # noqa: PLC0415
 
-    bundle = load_bundle(settings)
-    models = open_models(settings, bundle)
     chosen = LocalFiles.chosen(run.tags, run.history)
     with loading_progress() as progress:
+        bundle, sentence = await with_local_confidences(settings, load_bundle(settings), chosen, progress)
+        models = open_models(settings, bundle)
         graph = await open_local_graph(
             chosen, models.encoder, settings.cache_dir.expanduser(), workspace, progress
         )
+    typer.echo(sentence, err=True)
     view.loaded(graph.tags, graph.notes)
 
     async def close() -> None:

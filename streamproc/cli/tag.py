@@ -110,14 +110,19 @@ async def _tag(run: _Run) -> int:
     from streamproc.inference.backend import load_bundle, open_models  # noqa: PLC0415
     from streamproc.pipeline.garbage import calm_collector  # noqa: PLC0415
     from streamproc.pipeline.local import LocalFiles, open_local_graph  # noqa: PLC0415
+    from streamproc.pipeline.local_confidences import with_local_confidences  # noqa: PLC0415
     from streamproc.pipeline.tagging import Pipeline  # noqa: PLC0415
 
-    bundle = load_bundle(run.settings)
-    models = open_models(run.settings, bundle)
+    chosen = LocalFiles.chosen(run.tags, run.history)
     with tempfile.TemporaryDirectory(prefix="streamproc-") as workspace, loading_progress() as progress:
+        bundle, sentence = await with_local_confidences(
+            run.settings, load_bundle(run.settings), chosen, progress
+        )
+        typer.echo(sentence, err=True)
+        models = open_models(run.settings, bundle)
         try:
             graph = await open_local_graph(
-                LocalFiles.chosen(run.tags, run.history),
+                chosen,
                 models.encoder,
                 run.settings.cache_dir.expanduser(),
                 None if run.learn else Path(workspace),

@@ -32,7 +32,7 @@ from streamproc.knowledge.repository import Repository
 from streamproc.knowledge.segments import Segments
 from streamproc.knowledge.snapshot import Knowledge
 
-__all__ = ["LocalFiles", "LocalGraph", "Progress", "open_local_graph", "sample_file"]
+__all__ = ["LocalFiles", "LocalGraph", "Progress", "kept_directory", "open_local_graph", "sample_file"]
 
 FORMAT = "1"
 """Part of the cache's hash: raised when the same files would give another graph."""
@@ -81,7 +81,12 @@ class LocalGraph:
     knowledge: Knowledge
     path: Path
     tags: int
-    notes: int
+    history: Sequence[Note]
+
+    @property
+    def notes(self) -> int:
+        """How many notes the history has."""
+        return len(self.history)
 
 
 @dataclass(frozen=True)
@@ -110,14 +115,12 @@ async def open_local_graph(
     """
     contents = _read(chosen)
     knowledge = _knowledge(contents, chosen)
-    kept = cache / "graphs" / _fingerprint(chosen, encoder)
+    kept = kept_directory(chosen, encoder.weights_hash, cache)
     if not (kept / DONE_FILE).exists():
         await _build(kept, contents, encoder, progress)
     path = kept / GRAPH_FILE if workspace is None else _copied(kept / GRAPH_FILE, workspace)
     store = await _open_store(path, encoder)
-    return LocalGraph(
-        store, GraphWriter(store, encoder), knowledge, path, len(contents.tags), len(contents.notes)
-    )
+    return LocalGraph(store, GraphWriter(store, encoder), knowledge, path, len(contents.tags), contents.notes)
 
 
 def _read(chosen: LocalFiles) -> _Contents:
@@ -140,11 +143,23 @@ def _knowledge(contents: _Contents, chosen: LocalFiles) -> Knowledge:
     return Knowledge(repository, Judgements(), Segments.of(contents.segments))
 
 
-def _fingerprint(chosen: LocalFiles, encoder: Encoder) -> str:
-    digest = hashlib.sha256(f"{FORMAT} {encoder.weights_hash}".encode())
+def kept_directory(chosen: LocalFiles, encoder_hash: str, cache: Path) -> Path:
+    """Where what is made of these files is kept: under the hash of everything that went into it.
+
+    Raises:
+        InputFileError: a file cannot be read.
+    """
+    digest = hashlib.sha256(f"{FORMAT} {encoder_hash}".encode())
     for path in (chosen.tags, chosen.history, chosen.knowledge):
-        digest.update(b"\0" if path is None else hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:24]
+        digest.update(b"\0" if path is None else hashlib.sha256(_bytes(path)).digest())
+    return cache / "graphs" / digest.hexdigest()[:24]
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputFileError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
 async def _build(kept: Path, contents: _Contents, encoder: Encoder, progress: Progress) -> None:

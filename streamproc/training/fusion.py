@@ -11,11 +11,11 @@ from types import MappingProxyType
 
 import numpy as np
 
+from streamproc.calibration.logistic import fit_logistic
 from streamproc.evaluation.prepared import Prepared
 from streamproc.graph.evidence import COLUMN, FEATURES
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.manifest import RecallFit
-from streamproc.calibration.logistic import fit_logistic
 from streamproc.training.rows import Rows, history_rows, join
 
 __all__ = ["fit_recall", "recall_fit"]

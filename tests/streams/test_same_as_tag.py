@@ -13,6 +13,7 @@ from streamproc.events.files import note_from_row, read_events
 from streamproc.events.tagged import NoteTagged
 from streamproc.inference.backend import load_bundle, open_models
 from streamproc.pipeline.local import LocalFiles, open_local_graph, sample_file
+from streamproc.pipeline.local_confidences import with_local_confidences
 from streamproc.pipeline.tagging import Pipeline
 from streamproc.streams.demonstration import NewRecord, demonstration
 from streamproc.streams.parts import Parts
@@ -25,11 +26,10 @@ async def streamed(settings, cache, workspace):
     outcomes = {}
 
     async def open_parts(settings):
-        bundle = load_bundle(settings)
+        chosen, silent = LocalFiles.chosen(None, None), lambda *_: None
+        bundle, _ = await with_local_confidences(settings, load_bundle(settings), chosen, silent)
         models = open_models(settings, bundle)
-        graph = await open_local_graph(
-            LocalFiles.chosen(None, None), models.encoder, cache, workspace, lambda *_: None
-        )
+        graph = await open_local_graph(chosen, models.encoder, cache, workspace, silent)
 
         async def close():
             await graph.store.close()

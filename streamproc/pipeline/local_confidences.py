@@ -1,0 +1,172 @@
+"""Confidences of a private graph: the calibration map fitted to the history that the graph was built from.
+
+The map is kept beside the graph, under the models it belongs to, so a second start fits nothing.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from streamproc.calibration.choice import LEAST_NOTES, MOST_NOTES, fit_confidences
+from streamproc.calibration.record import CalibrationRecord, in_words, read_record, record_of, write_record
+from streamproc.calibration.sample import Labelled, Sample, Surroundings, draw, gold_of, take_sample
+from streamproc.config import FitConfidences, Settings
+from streamproc.errors import BundleError
+from streamproc.events.graph import Origin
+from streamproc.graph.knowledge_view import KnowledgeView
+from streamproc.graph.store import MilvusGraph
+from streamproc.graph.thresholds import Thresholds
+from streamproc.inference.backend import open_models
+from streamproc.inference.bundle import Bundle
+from streamproc.inference.calibration import CalibrationMap, Identity
+from streamproc.inference.calibration_file import models_digest, with_map
+from streamproc.inference.protocols import Float32, Models
+from streamproc.pipeline.local import LocalFiles, LocalGraph, Progress, kept_directory, open_local_graph
+from streamproc.pipeline.tagging import SEGMENTS
+
+__all__ = ["LocalFit", "fit_to_files", "sample_of_files", "with_local_confidences"]
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFit:
+    """What came of fitting confidences to a history.
+
+    Attributes:
+        labelled: its labelled notes.
+        record: the map and its figures; None: the notes were too few, or there are none.
+    """
+
+    labelled: int
+    record: CalibrationRecord | None
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        if self.record is None:
+            return (
+                f"confidences are the bundle's: {self.labelled:,} labelled notes are too few to fit them to "
+                f"(at least {LEAST_NOTES})"
+            )
+        return in_words(self.record)
+
+
+async def with_local_confidences(
+    settings: Settings, bundle: Bundle, chosen: LocalFiles, progress: Progress
+) -> tuple[Bundle, str]:
+    """The bundle with the map that these files ask for, and a sentence that says so.
+
+    The bundle stays as it is where the settings say so or name a calibration file.
+
+    Raises:
+        InputFileError: a file cannot be read, or a line of it cannot be used.
+    """
+    if settings.calibration is not None:
+        return bundle, f"confidences are those of {settings.calibration}"
+    if settings.fit_confidences is FitConfidences.OFF:
+        return bundle, "confidences are the bundle's: STREAMPROC_FIT_CONFIDENCES is off"
+    fit = await fit_to_files(settings, bundle, chosen, progress)
+    if fit.record is None or not fit.record.form:
+        return bundle, fit.sentence
+    return with_map(bundle, fit.record.map), fit.sentence
+
+
+async def fit_to_files(
+    settings: Settings, bundle: Bundle, chosen: LocalFiles, progress: Progress
+) -> LocalFit:
+    """Fit the map to the labelled history among the files, or take it from the cache.
+
+    Args:
+        settings: where models run and where the cache is.
+        bundle: whose map is in force.
+        chosen: tags, labelled history, knowledge.
+        progress: told how far it is.
+
+    Raises:
+        InputFileError: a file cannot be read, or a line of it cannot be used.
+        BundleError: the bundle lacks a model.
+    """
+    if chosen.history is None:
+        return LocalFit(0, None)
+    in_force, models = _map_of(bundle), models_digest(bundle)
+    cache = settings.cache_dir.expanduser()
+    kept = kept_directory(chosen, bundle.manifest.encoder.float_sha256, cache)
+    file = kept / f"calibration-{models[:16]}.json"
+    record = read_record(file)
+    if record is not None and record.models == models:
+        return LocalFit(record.notes, record)
+    sample = await sample_of_files(settings, bundle, chosen, progress)
+    if sample.notes < LEAST_NOTES:
+        return LocalFit(sample.notes, None)
+    record = record_of(fit_confidences(sample, in_force), models)
+    write_record(record, file)
+    return LocalFit(sample.notes, record)
+
+
+async def sample_of_files(
+    settings: Settings, bundle: Bundle, chosen: LocalFiles, progress: Progress, seed: int = 0
+) -> Sample:
+    """Labelled notes of the history, drawn at random, each recalled as if it were new and judged without a map.
+
+    Where there are fewer than ``LEAST_NOTES`` of them, nothing is recalled and the sample has only their number.
+
+    Raises:
+        InputFileError: a file cannot be read, or a line of it cannot be used.
+        BundleError: the bundle lacks a model.
+    """
+    models = open_models(settings, with_map(bundle, Identity()))
+    try:
+        with tempfile.TemporaryDirectory(prefix="streamproc-") as workspace:
+            graph = await open_local_graph(
+                chosen, models.encoder, settings.cache_dir.expanduser(), Path(workspace), progress
+            )
+            try:
+                return await _sample(graph, models, Thresholds.of(bundle.manifest.recall), progress, seed)
+            finally:
+                await graph.store.close()
+    finally:
+        await models.close()
+
+
+async def _sample(
+    graph: LocalGraph, models: Models, thresholds: Thresholds, progress: Progress, seed: int
+) -> Sample:
+    snapshot = graph.knowledge.snapshot()
+    view = KnowledgeView(snapshot)
+    notes = {note.note_id: note for note in graph.history}.values()  # of one id the last line counts
+    labelled = [each for each in (Labelled(note, gold_of(note, view)) for note in notes) if each.gold]
+    if len(labelled) < LEAST_NOTES:
+        return Sample.empty(len(labelled))
+    drawn = [labelled[place] for place in draw(len(labelled), MOST_NOTES, seed)]
+    return await take_sample(
+        drawn,
+        await _vectors(graph.store, [each.note.note_id for each in drawn]),
+        Surroundings(
+            graph.store,
+            view,
+            snapshot.judgements,
+            thresholds,
+            SEGMENTS if len(snapshot.segments) else 0,
+        ),
+        models,
+        lambda done, total: progress("confidences", done, total),
+    )
+
+
+async def _vectors(store: MilvusGraph, note_ids: Sequence[str]) -> Float32:
+    places = {note_id: place for place, note_id in enumerate(note_ids)}
+    vectors = np.zeros((len(note_ids), store.dimension), dtype=np.float32)
+    async for page in store.all_notes():
+        for row in page:
+            place = places.get(row.note.note_id) if row.note.origin is Origin.IMPORT else None
+            if place is not None:
+                vectors[place] = row.vector
+    return vectors
+
+
+def _map_of(bundle: Bundle) -> CalibrationMap:
+    if bundle.manifest.calibrator is None:
+        raise BundleError(f"{bundle.path} has no trained calibrator: use a complete bundle")
+    return bundle.manifest.calibrator.map
