@@ -15,7 +15,7 @@ from streamproc.errors import GraphMismatchError
 from streamproc.graph.keys import MAX_KEY_BYTES
 from streamproc.graph.rows import MAX_COLUMN_BYTES
 
-__all__ = ["METRIC", "OFFSET_DIMENSION", "CollectionNames", "Layout", "create_missing"]
+__all__ = ["METRIC", "OFFSET_DIMENSION", "CollectionNames", "Layout", "create_missing", "encoders_of"]
 
 METRIC = "IP"
 """Vectors are of unit length, so their inner product is their cosine, and cheaper."""
@@ -24,6 +24,7 @@ OFFSET_DIMENSION = 2
 """Milvus insists on a vector in every collection; offsets have none of their own."""
 
 _HASH_CHARACTERS = 16
+_NOTES = "__notes"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ class Layout:
     index: str
 
 
-def create_missing(client: MilvusClient, layout: Layout, timeout_seconds: float, *, replace: bool) -> None:
+def create_missing(
+    client: MilvusClient, layout: Layout, timeout_seconds: float, *, replace: bool, beside: bool = False
+) -> None:
     """Create and load the collections.
 
     Args:
@@ -92,6 +95,7 @@ def create_missing(client: MilvusClient, layout: Layout, timeout_seconds: float,
         layout: what they are to look like.
         timeout_seconds: how long a call may take.
         replace: drop those that are there, whatever they hold.
+        beside: there may be a graph by another encoder, and it stays.
 
     Raises:
         GraphMismatchError: there is a graph already, by another encoder or of another shape.
@@ -104,7 +108,7 @@ def create_missing(client: MilvusClient, layout: Layout, timeout_seconds: float,
         names.offsets: _offsets_schema(),
     }
     present = client.list_collections(timeout=timeout_seconds)
-    if not replace:
+    if not replace and not beside:
         _require_same_encoder(names, present)
     for name, schema in wanted.items():
         if name in present and replace:
@@ -120,15 +124,26 @@ def create_missing(client: MilvusClient, layout: Layout, timeout_seconds: float,
         client.load_collection(name, timeout=timeout_seconds)
 
 
+def encoders_of(names: CollectionNames, present: Sequence[str]) -> list[str]:
+    """The encoders that have a graph among these collections: the hashes as the names carry them.
+
+    Args:
+        names: of any encoder of the deployment.
+        present: names of the collections that are there.
+    """
+    ours = (name for name in present if name.startswith(names.stem) and name.endswith(_NOTES))
+    return sorted(name.removeprefix(names.stem).removesuffix(_NOTES) for name in ours)
+
+
 def _require_same_encoder(names: CollectionNames, present: Sequence[str]) -> None:
     if names.notes in present:
         return
-    others = sorted(name for name in present if name.startswith(names.stem) and name.endswith("__notes"))
+    others = encoders_of(names, present)
     if others:
-        built_by = others[0].removeprefix(names.stem).removesuffix("__notes")
         raise GraphMismatchError(
-            f"the graph was built by the encoder {built_by}…, and this bundle's is {names.encoder_hash[:_HASH_CHARACTERS]}…; "
-            "their vectors cannot be compared. Run `streamproc graph rebuild`, or use the bundle that built it."
+            f"the graph was built by the encoder {others[0]}…, and this bundle's is {names.encoder_hash[:_HASH_CHARACTERS]}…; "
+            "their vectors cannot be compared. Use the bundle that built it; or run `streamproc graph reembed`, which "
+            "embeds the graph anew while workers go on with the old one; or `streamproc graph rebuild`."
         )
 
 

@@ -68,7 +68,13 @@ class MilvusGraph:
 
     @classmethod
     async def open(
-        cls, address: GraphAddress, encoder_hash: str, dimension: int, *, replace: bool = False
+        cls,
+        address: GraphAddress,
+        encoder_hash: str,
+        dimension: int,
+        *,
+        replace: bool = False,
+        beside: bool = False,
     ) -> "MilvusGraph":
         """Connect, and create the collections that are missing.
 
@@ -77,6 +83,7 @@ class MilvusGraph:
             encoder_hash: hash of the encoder's float weights.
             dimension: length of its vectors.
             replace: begin with an empty graph, whatever is there (``graph rebuild``).
+            beside: another encoder's graph may be there, and stays (``graph reembed``).
 
         Raises:
             SettingsError: the address cannot be used, or its ``.db`` is open in another process.
@@ -92,7 +99,9 @@ class MilvusGraph:
         milvus = await Milvus.open(address)
         try:
             await milvus.call(
-                lambda client, timeout: create_missing(client, layout, timeout, replace=replace)
+                lambda client, timeout: create_missing(
+                    client, layout, timeout, replace=replace, beside=beside
+                )
             )
         except BaseException:
             await milvus.close()

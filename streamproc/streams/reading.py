@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
@@ -32,8 +33,9 @@ async def read_to_end(
     topics: Sequence[str],
     progress: Callable[[int, int], None] = no_progress,
     stall_seconds: float = STALL_SECONDS,
+    after: Mapping[tuple[str, int], int] = MappingProxyType({}),
 ) -> AsyncIterator[list[InputRecord]]:
-    """Read the topics from their first record to the last one there is at the call.
+    """Read the topics from their first record, or a later one, to the last one there is at the call.
 
     Batches of one partition each; within a partition in order of offset, between partitions in no order.
 
@@ -42,6 +44,7 @@ async def read_to_end(
         topics: full names.
         progress: told offsets passed and offsets in all; compaction leaves gaps, so these are no counts of records.
         stall_seconds: how long nothing may arrive.
+        after: by topic and partition, the offset after which reading begins; from the start where there is none.
 
     Raises:
         SettingsError: Kafka does not answer to these settings, or a topic does not exist.
@@ -63,9 +66,14 @@ async def read_to_end(
     try:
         await consumer.start()
         consumer.assign(partitions)
-        begins = await consumer.beginning_offsets(partitions)
+        firsts = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
-        await consumer.seek_to_beginning(*partitions)
+        begins = {
+            one: min(max(firsts[one], after.get((one.topic, one.partition), -1) + 1), ends[one])
+            for one in partitions
+        }
+        for one in partitions:
+            consumer.seek(one, begins[one])
         total = sum(ends[one] - begins[one] for one in partitions)
         waiting = {one for one in partitions if ends[one] > begins[one]}
         last_progress = time.monotonic()
