@@ -17,10 +17,15 @@ def show_report(report: Report, console: Console) -> None:
         f"{', whose models were trained on this set' if report.trained_on else ', which never saw this set'}"
     )
     for table in (_methods(report), _confidences(report), _buckets(report)):
+        console.print()
         console.print(table)
     if report.untested:
         console.print(f"{', '.join(report.untested)}: untested, for they need a language model (--llm)")
     ours, told, judged = report.confidence[0], report.emission[0], report.verdict
+    console.print(
+        f"\nECE {ours.ece.mean:.4f} (95 %: {ours.ece.low:.4f}–{ours.ece.high:.4f}); a perfectly calibrated model of this "
+        f"size shows {ours.noise.mean:.4f}. Coverage@1 {ours.coverage_1:.3f}."
+    )
     console.print(
         f"At confidence .5: {told.tags_a_note:.2f} tags a note, {told.precision:.1%} right at a mean confidence of "
         f"{ours.mean_confidence:.1%}; micro F1 {told.micro_f1:.3f}, macro F1 {told.macro_f1:.3f}; "
@@ -42,6 +47,7 @@ def show_report(report: Report, console: Console) -> None:
             f"the other {scope.rest:,} {scope.accuracy:.3f}, with all tags {scope.accuracy_before:.3f}"
         )
     if report.ablations:
+        console.print()
         console.print(_ablations(report))
 
 
@@ -54,77 +60,72 @@ _VERDICTS = {
 
 def _methods(report: Report) -> Table:
     recalls = {row.method: row for row in report.recall}
-    headline = "P@1" if report.single_tag else "nDCG@5"
-    table = _table("#Right at 20", "HR#1", "P@1", "P@5", "nDCG@5", "F1@5", f"behind in {headline}")
+    table = _table(
+        "#Right at 20", "P@1", "nDCG@5", "F1@5", f"behind in {'P@1' if report.single_tag else 'nDCG@5'}"
+    )
     for row in report.ranking:
         found = recalls.get(row.method)
         table.add_row(
             row.method,
             f"{found.right:.3f}" if found else "",
-            f"{found.hit_rate_1:.3f}" if found else "",
-            *(f"{value:.3f}" for value in (row.precision_1, row.precision_5, row.ndcg_5, row.f1_5)),
-            _signed(row.behind) if row.behind else "",
+            *(f"{value:.3f}" for value in (row.precision_1, row.ndcg_5, row.f1_5)),
+            _signed(row.behind, 3) if row.behind else "",
             style="bold" if row.behind is None else "",
         )
     return table
 
 
 def _confidences(report: Report) -> Table:
-    table = _table("ECE", "95 %", "noise", "excess", "Brier", "skill", "area", "Coverage@1")
-    for row in report.confidence:
+    table = _table("ECE", "noise", "excess", "Brier", "area", "Coverage@1")
+    for place, row in enumerate(report.confidence):
         table.add_row(
             row.method,
             f"{row.ece.mean:.4f}",
-            f"{row.ece.low:.4f}–{row.ece.high:.4f}",
             f"{row.noise.mean:.4f}",
             f"{row.excess:+.4f}",
             f"{row.brier:.4f}",
-            f"{row.brier_skill:.3f}",
             f"{row.area:.4f}",
             f"{row.coverage_1:.3f}",
+            style="" if place else "bold",
         )
     return table
 
 
 def _buckets(report: Report) -> Table:
-    table = _table("tags", "recalled", "emitted", "right", "F1", "ECE (noise)", "Brier skill")
+    table = _table("tags", "recalled", "emitted", "right", "F1", "ECE", "noise", "skill")
     for row in report.buckets:
         table.add_row(
             row.name,
             f"{row.tags:,}",
             f"{row.recalled:.3f}",
             f"{row.emitted:,}",
-            f"{row.precision:.3f}",
-            f"{row.f1:.3f}",
-            f"{row.ece:.3f} ({row.noise:.3f})",
-            f"{row.brier_skill:+.3f}",
+            *(f"{value:.3f}" for value in (row.precision, row.f1, row.ece, row.noise)),
+            f"{row.brier_skill:+.2f}",
         )
     return table
 
 
 def _ablations(report: Report) -> Table:
-    table = _table("#Right", "P@1", "nDCG@5", "micro F1", "ECE", "Brier", "lost")
+    table = _table("#Right", "P@1", "nDCG@5", "micro F1", "Brier", "lost")
     for row in report.ablations:
         table.add_row(
             row.name,
-            *(f"{value:.3f}" for value in (row.right, row.precision_1, row.ndcg_5, row.micro_f1)),
-            f"{row.ece:.4f}",
-            f"{row.brier:.4f}",
-            _signed(row.loss),
+            *(f"{value:.3f}" for value in (row.right, row.precision_1, row.ndcg_5, row.micro_f1, row.brier)),
+            f"{row.loss.mean:+.3f}",
         )
     return table
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, padding=(0, 1), header_style="dim")
-    table.add_column("")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("", no_wrap=True)
     for column in columns:
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 
-def _signed(interval: Interval) -> str:
-    return f"{interval.mean:+.4f} ({interval.low:+.4f}…{interval.high:+.4f})"
+def _signed(interval: Interval, digits: int = 4) -> str:
+    return f"{interval.mean:+.{digits}f} ({interval.low:+.{digits}f}…{interval.high:+.{digits}f})"
 
 
 def _joined(values: tuple[float, ...]) -> str:
