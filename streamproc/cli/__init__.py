@@ -11,6 +11,7 @@ from streamproc.cli.distill import distill
 from streamproc.cli.doctor import doctor
 from streamproc.cli.evaluate import evaluate, train_app
 from streamproc.cli.tag import tag
+from streamproc.cli.train_encoder import train_encoder
 from streamproc.cli.worker import worker
 from streamproc.errors import StreamprocError, UserError
 
@@ -53,6 +54,7 @@ app.add_typer(graph.app, name="graph")
 app.add_typer(models.app, name="models")
 app.command("eval")(evaluate)
 app.add_typer(dataset.app, name="dataset")
+train_app.command("encoder")(train_encoder)
 app.add_typer(train_app, name="train")
 app.command()(distill)
 app.add_typer(calibrate.app, name="calibrate")

@@ -26,6 +26,8 @@ __all__ = ["export_bundle", "export_float", "float_weights_hash", "quantize"]
 # The first opset with which the exporter's BERT attention is complete; onnxruntime reads it since 1.14.
 _OPSET = 18
 
+_EXPORT = "exported to ONNX with pooling and normalisation inside the graph, quantized to int8"
+
 _ENCODER_FILE = "encoder/model.onnx"
 _TOKENIZER_FILE = "encoder/tokenizer.json"
 
@@ -35,7 +37,7 @@ _MAX_WINDOWS = 4
 
 
 def export_bundle(
-    checkpoint: Path, bundle: Path, sample: Sequence[str], *, name: str, version: str
+    checkpoint: Path, bundle: Path, sample: Sequence[str], *, name: str, version: str, changes: str = ""
 ) -> Manifest:
     """Write a bundle that holds an encoder: the int8 ONNX file, the tokenizer and the manifest.
 
@@ -45,6 +47,7 @@ def export_bundle(
         sample: texts on which int8 and float vectors are compared, a few hundred of the kind to be served.
         name: the bundle's name.
         version: the bundle's version.
+        changes: what was done to all-MiniLM-L6-v2 before; empty: nothing.
 
     Returns:
         The manifest as written.
@@ -83,7 +86,7 @@ def export_bundle(
                     work="all-MiniLM-L6-v2",
                     source="https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
                     licence="Apache-2.0",
-                    changes="exported to ONNX with pooling and normalisation inside the graph, quantized to int8",
+                    changes="; ".join(part for part in (changes, _EXPORT) if part),
                 ),
             ),
         ),

@@ -1,0 +1,69 @@
+"""``streamproc train encoder``: an encoder whose vectors bring together the notes that belong together."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamproc.cli.bundles import Datasets, say
+from streamproc.cli.progress import loading_progress
+from streamproc.errors import UserError
+
+__all__ = ["train_encoder"]
+
+
+def train_encoder(  # noqa: PLR0917 - the options of a command line
+    datasets: Datasets,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Directory of the new bundle; missing or empty.")
+    ],
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            help='Notes that people view together, lines of {"a": id, "b": id, "weight"?: number}, '
+            "instead of notes that share tags.",
+            dir_okay=False,
+        ),
+    ] = None,
+    alpha: Annotated[
+        float, typer.Option(help="Weight of the tag objective beside that of the pairs, which is 1.", min=0)
+    ] = 1.0,
+    epochs: Annotated[int, typer.Option(help="Passes over the notes; the best on valid is kept.", min=1)] = 2,
+    notes: Annotated[int, typer.Option(help="Notes drawn from each train in an epoch.", min=2)] = 20_000,
+    name: Annotated[str, typer.Option(help="Of the bundle.")] = "encoder",
+    version: Annotated[str, typer.Option(help="Of the bundle.")] = "1",
+    seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
+) -> None:
+    """Fine-tune all-MiniLM-L6-v2 on pairs of related notes and on their tags.
+
+    Related notes share tags, the more and the rarer the better. Bring the same command again to go on with a run that
+    was interrupted. The new bundle holds the encoder alone: a tagger and a calibrator must be trained on what it sees,
+    and a graph that another encoder filled must be embedded anew. What to run next is printed at the end.
+
+    Example: streamproc train encoder data/nyt_keywords -o bundles/news
+    """
+    from streamproc.evaluation.dataset import read_dataset  # noqa: PLC0415 - a quick --help
+    from streamproc.training.encoder_data import encoder_data  # noqa: PLC0415
+    from streamproc.training.pairs import read_co_viewed  # noqa: PLC0415
+    from streamproc.training.recipe import Recipe  # noqa: PLC0415
+
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"{output} exists and is not empty: name a new directory for the bundle")
+    recipe = Recipe(alpha=alpha, epochs=epochs, notes_an_epoch=notes, seed=seed)
+    co_viewed = read_co_viewed(pairs) if pairs else []
+    data = encoder_data([read_dataset(each) for each in datasets], recipe, co_viewed)
+    try:
+        from streamproc.training.encoder import train_encoder as train  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise UserError(
+            f"training needs what is not installed ({error.name}): pip install 'streamproc[train]'"
+        ) from None
+    with loading_progress() as progress:
+        manifest = train(data, output, recipe, name=name, version=version, progress=progress, say=say)
+    typer.echo(f"{output}: {manifest.name}-{manifest.version}, the encoder alone")
+    sets = " ".join(str(each) for each in datasets)
+    say(
+        "it has no tagger, calibrator or fitted recall yet; next:\n"
+        f"  streamproc calibrate recall {sets} --bundle {output} -o {output}\n"
+        f"  streamproc train tagger {sets} --bundle {output} -o {output}"
+    )

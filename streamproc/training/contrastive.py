@@ -1,0 +1,246 @@
+"""Contrastive fine-tuning of a sentence encoder with torch (NoteLLM, 3.3 and 3.4)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import AutoModel
+from transformers.utils import logging as transformers_logging
+
+from streamproc.evaluation.related import measure_related
+from streamproc.inference.protocols import Float32
+from streamproc.training.contrastive_batches import Batch, Targets, epoch_batches
+from streamproc.training.encoder_data import EncoderData
+from streamproc.training.journal import Epoch, Journal, Progress
+from streamproc.training.note_set import NoteSet
+from streamproc.training.recipe import Recipe
+
+__all__ = ["SentenceEncoder", "fine_tune", "info_nce"]
+
+_WEIGHT_DECAY = 0.01
+_LARGEST_GRADIENT = 1.0
+_MEASURED_AT_A_TIME = 64
+
+
+def info_nce(cosines: torch.Tensor, targets: Targets, temperature: float) -> torch.Tensor:
+    """Mean over the rows that have a positive of −log(e^s₊ / (e^s₊ + Σ e^s₋)), s = cosine ÷ temperature.
+
+    Several positives of a row share it as ``targets.positive`` says; none is a negative of another.
+
+    Args:
+        cosines: float32[rows, columns].
+        targets: of the same shape.
+        temperature: by which cosines are divided.
+    """
+    scores = cosines.float() / temperature
+    positive = torch.from_numpy(targets.positive).to(scores.device)
+    negative = torch.from_numpy(targets.negative).to(scores.device)
+    # A row without negatives has nothing to be told from: its loss is 0, not NaN.
+    against = scores.masked_fill(~negative, -1e4).logsumexp(dim=1, keepdim=True)
+    rows = positive.sum(dim=1)
+    return (positive * nn.functional.softplus(against - scores)).sum() / rows.sum().clamp(min=1)
+
+
+class SentenceEncoder:
+    """A transformers checkpoint that gives sentence vectors: mean over the tokens, then unit length.
+
+    Word embeddings stay as they are: most words of a repository occur in too few notes to be learnt.
+
+    Args:
+        checkpoint: directory of a BERT-like checkpoint with ``tokenizer.json``.
+        max_tokens: of a text; its end is left out.
+    """
+
+    def __init__(self, checkpoint: Path, max_tokens: int) -> None:
+        transformers_logging.set_verbosity_error()
+        self.checkpoint = checkpoint
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model: Any = AutoModel.from_pretrained(str(checkpoint)).to(self.device)
+        self.model.get_input_embeddings().weight.requires_grad_(requires_grad=False)
+        self._tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_tokens)
+
+    def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, [CLS] and [SEP] among them."""
+        return [each.ids for each in self._tokenizer.encode_batch(list(texts))]
+
+    def vectors(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Vectors float32[texts, dimension] of tokenized texts, read in bf16 in one batch."""
+        longest = max(len(each) for each in ids)
+        padded = np.zeros((len(ids), longest), dtype=np.int64)
+        mask = np.zeros((len(ids), longest), dtype=np.int64)
+        for row, each in enumerate(ids):
+            padded[row, : len(each)] = each
+            mask[row, : len(each)] = 1
+        attention = torch.from_numpy(mask).to(self.device)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            hidden = self.model(
+                input_ids=torch.from_numpy(padded).to(self.device), attention_mask=attention
+            ).last_hidden_state
+        summed = (hidden.float() * attention[..., None]).sum(dim=1)
+        return nn.functional.normalize(summed, dim=1)
+
+    def encode(self, texts: Sequence[str]) -> Float32:
+        """Vectors of any number of texts, without gradients, float32[texts, dimension]."""
+        self.model.eval()
+        ids = self.tokenize(texts)
+        order = np.argsort([len(each) for each in ids], kind="stable")
+        vectors = np.zeros((len(ids), self.model.config.hidden_size), dtype=np.float32)
+        with torch.no_grad():
+            for start in range(0, len(order), _MEASURED_AT_A_TIME):
+                places = order[start : start + _MEASURED_AT_A_TIME]
+                vectors[places] = self.vectors([ids[place] for place in places]).cpu().numpy()
+        return vectors
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokens:
+    notes: list[list[int]]
+    tags: list[list[int]]
+
+
+def fine_tune(
+    encoder: SentenceEncoder,
+    data: EncoderData,
+    recipe: Recipe,
+    journal: Journal,
+    *,
+    progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
+    say: Callable[[str], None] = lambda _line: None,
+) -> Progress:
+    """Fine-tune an encoder in place; in the end it has the weights of the epoch that was best on valid.
+
+    Where valid cannot tell (no related notes in it) the last epoch is kept.
+
+    Args:
+        encoder: as it is before, and after.
+        data: notes and pairs.
+        recipe: the numbers of the run.
+        journal: where the run is saved, and continued from if it was.
+        progress: told epoch, batches done, all batches.
+        say: told what each epoch came to.
+
+    Returns:
+        The completed run; its ``best`` is empty where no epoch was better than the encoder as it was.
+
+    Raises:
+        UserError: the journal is another run's.
+    """
+    at = journal.open(data.fingerprint(recipe))
+    optimiser = torch.optim.AdamW(
+        [each for each in encoder.model.parameters() if each.requires_grad],
+        lr=recipe.learning_rate,
+        weight_decay=_WEIGHT_DECAY,
+    )
+    if at.state:
+        state = torch.load(journal.file(at.state), map_location=encoder.device, weights_only=True)
+        encoder.model.load_state_dict(state["model"])
+        optimiser.load_state_dict(state["optimiser"])
+        say(f"going on after {at.batches} batches of epoch {at.epoch}")
+    else:
+        before = Epoch(_recall(encoder, data.sets), 0.0)
+        say(f"before: {_in_words(before)}")
+        at = msgspec.structs.replace(at, epochs=(before,))
+
+    def write_weights(file: Path) -> None:
+        torch.save(encoder.model.state_dict(), file)
+
+    def write_state(file: Path) -> None:
+        torch.save({"model": encoder.model.state_dict(), "optimiser": optimiser.state_dict()}, file)
+
+    tokens = [_Tokens(encoder.tokenize(each.texts), encoder.tokenize(each.tag_texts)) for each in data.sets]
+    while at.epoch <= recipe.epochs:
+        batches = list(
+            epoch_batches(
+                data.sets,
+                data.pairs,
+                pairs_a_batch=recipe.pairs_a_batch,
+                most_notes=recipe.notes_an_epoch,
+                seed=recipe.seed,
+                epoch=at.epoch,
+            )
+        )
+        while at.batches < len(batches):
+            batch = batches[at.batches]
+            _set_learning_rate(optimiser, recipe, at.epoch - 1 + at.batches / len(batches))
+            _seed(recipe.seed, at)
+            loss = _step(encoder, tokens[batch.set], batch, recipe, optimiser)
+            at = msgspec.structs.replace(at, batches=at.batches + 1, loss=at.loss + loss)
+            progress(f"epoch {at.epoch}", at.batches, len(batches))
+            if at.batches % recipe.save_batches == 0 and at.batches < len(batches):
+                at = journal.save(at, state=write_state)
+        found = Epoch(_recall(encoder, data.sets), at.loss / len(batches))
+        say(f"epoch {at.epoch}: loss {found.loss:.4f}, {_in_words(found)}")
+        better = {"best": write_weights} if _is_best(found, at.epochs) else {}
+        at = msgspec.structs.replace(at, epoch=at.epoch + 1, batches=0, loss=0.0, epochs=(*at.epochs, found))
+        at = journal.save(at, state=write_state, **better)
+    if at.best:
+        best = torch.load(journal.file(at.best), map_location=encoder.device, weights_only=True)
+        encoder.model.load_state_dict(best)
+    return at
+
+
+def _set_learning_rate(optimiser: torch.optim.Optimizer, recipe: Recipe, epochs_done: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = recipe.learning_rate_after(epochs_done)
+
+
+def _seed(seed: int, at: Progress) -> None:
+    """Of drop-out: each batch has its own, so that it is the same after a restart."""
+    (state,) = np.random.SeedSequence([seed, at.epoch, at.batches]).generate_state(1)
+    torch.manual_seed(int(state))
+
+
+def _step(
+    encoder: SentenceEncoder,
+    tokens: _Tokens,
+    batch: Batch,
+    recipe: Recipe,
+    optimiser: torch.optim.Optimizer,
+) -> float:
+    encoder.model.train()
+    notes = encoder.vectors([tokens.notes[place] for place in batch.notes])
+    loss = info_nce(notes @ notes.T, batch.to_notes, recipe.temperature)
+    if recipe.alpha and len(batch.tags):
+        tags = encoder.vectors([tokens.tags[place] for place in batch.tags])
+        of_tags = info_nce(notes @ tags.T, batch.to_tags, recipe.temperature)
+        loss = (loss + recipe.alpha * of_tags) / (1 + recipe.alpha)
+    optimiser.zero_grad()
+    loss.backward()
+    for group in optimiser.param_groups:
+        nn.utils.clip_grad_norm_(group["params"], _LARGEST_GRADIENT)
+    optimiser.step()
+    return float(loss.detach())
+
+
+def _recall(encoder: SentenceEncoder, sets: Sequence[NoteSet]) -> float | None:
+    found = []
+    for each in sets:
+        held_out = each.held_out
+        if held_out.query_texts:
+            measured = measure_related(
+                encoder.encode(held_out.query_texts),
+                encoder.encode([each.texts[place] for place in held_out.corpus]),
+                held_out.related,
+            )
+            if measured is not None:
+                found.append(measured.recall)
+    return float(np.mean(found)) if found else None
+
+
+def _is_best(found: Epoch, before: Sequence[Epoch]) -> bool:
+    earlier = [each.recall for each in before if each.recall is not None]
+    return found.recall is None or not earlier or found.recall > max(earlier)
+
+
+def _in_words(epoch: Epoch) -> str:
+    if epoch.recall is None:
+        return "valid has no related notes to measure"
+    return f"Recall@10 of related notes on a part of valid {epoch.recall:.4f}"

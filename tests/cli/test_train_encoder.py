@@ -1,0 +1,69 @@
+"""``streamproc train encoder``: what is wrong is said before anything is trained or written."""
+
+import importlib.util
+
+import pytest
+
+from streamproc.cli import app
+from streamproc.errors import InputFileError, UserError
+from tests.evaluation.worlds import write_dataset
+
+WITHOUT_TORCH = importlib.util.find_spec("torch") is None
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return write_dataset(tmp_path / "drinks")
+
+
+def refused(runner, *arguments):
+    result = runner.invoke(app, ["train", "encoder", *map(str, arguments)])
+    assert isinstance(result.exception, UserError), result.exception
+    return result.exception
+
+
+def left(tmp_path):
+    return sorted(each.name for each in tmp_path.iterdir() if each.name.startswith("out"))
+
+
+@pytest.mark.skipif(not WITHOUT_TORCH, reason="the extra 'train' is installed: nothing is missing")
+def test_without_the_extra_one_sentence_says_how_to_get_it(runner, dataset, tmp_path):
+    said = str(refused(runner, dataset, "-o", tmp_path / "out"))
+    assert "pip install 'streamproc[train]'" in said
+    assert "\n" not in said
+    assert left(tmp_path) == []
+
+
+def test_a_directory_that_holds_something_is_not_written_over(runner, dataset, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "manifest.json").write_text("mine")
+    assert "not empty" in str(refused(runner, dataset, "-o", tmp_path / "out"))
+    assert (tmp_path / "out" / "manifest.json").read_text() == "mine"
+
+
+def test_a_missing_dataset_is_named(runner, tmp_path):
+    error = refused(runner, tmp_path / "nowhere", "-o", tmp_path / "out")
+    assert isinstance(error, InputFileError)
+    assert "nowhere" in str(error)
+    assert left(tmp_path) == []
+
+
+def test_a_broken_line_of_pairs_is_named(runner, dataset, tmp_path):
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"a": "t1", "b": "t2"}\n{"a": "t1"}\n')
+    assert f"{pairs}, line 2" in str(refused(runner, dataset, "-o", tmp_path / "out", "--pairs", pairs))
+
+
+def test_pairs_of_other_notes_than_the_datasets_are_refused(runner, dataset, tmp_path):
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text('{"a": "x", "b": "y"}\n')
+    assert "drinks" in str(refused(runner, dataset, "-o", tmp_path / "out", "--pairs", pairs))
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--alpha", "-1"), ("--epochs", "0"), ("--notes", "1"), ("--alpha", "much")]
+)
+def test_an_impossible_number_is_refused(runner, dataset, tmp_path, arguments):
+    result = runner.invoke(app, ["train", "encoder", str(dataset), "-o", str(tmp_path / "out"), *arguments])
+    assert result.exit_code == 2
+    assert arguments[0] in result.output

