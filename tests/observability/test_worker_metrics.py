@@ -4,52 +4,17 @@ import asyncio
 
 import pytest
 
-from streamproc.events.codec import decode_tagged, encode
-from streamproc.events.files import note_from_row, read_events, tag_from_row
-from streamproc.events.tagged import NoteOutcome
-from streamproc.pipeline.local import sample_file
+from tests.observability.traffic import publish_traffic
 from tests.servers.worker import worker_process
-from tests.streams.fixed import Client
 
 STAGES = {"encode", "search", "recall", "tag", "judge", "decide"}
-SAMPLE_NOTES = 24
-LABELLED_NOTES = 496
-
-
-async def publish_traffic(worker):
-    """Tags, notes, one note of each other fate, judgements; what consumers then find on ``notes.tagged``."""
-    tags = list(read_events(sample_file("tags.jsonl"), tag_from_row))
-    await asyncio.to_thread(worker.streamproc, "import", "tags", str(sample_file("tags.jsonl")))
-    await asyncio.to_thread(worker.streamproc, "import", "notes", str(sample_file("history.jsonl")))
-    async with Client(worker.settings) as client:
-        await worker.until("streamproc_events_total", LABELLED_NOTES, agent="graph", outcome="applied")
-        await worker.until("streamproc_tail_next_offset", len(tags), topic="tags.changes")
-        await worker.until("streamproc_events_total", len(tags), agent="repository", outcome="applied")
-
-        notes = list(read_events(sample_file("notes.jsonl"), note_from_row))[:SAMPLE_NOTES]
-        notes = list({note.note_id: note for note in notes if not note.language}.values())
-        await client.publish_many("notes.new", [(encode(note), note.note_id.encode()) for note in notes])
-        await client.publish(
-            "notes.new", b'{"note_id": "x", "title": "t", "text": "t", "language": "xx"}', "x"
-        )
-        await client.publish("notes.new", None, "gone")
-        await client.publish("notes.new", b"{", "broken")
-        for number, correct in enumerate(("true", "true", "false")):
-            label = f'{{"note_id": "l{number}", "tag_id": "{tags[0].tag_id}", "correct": {correct}}}'
-            await client.publish("notes.labels", label, f"l{number}")
-
-        wanted = len(notes) + 2
-        records = await client.wait_for(lambda found: len(found) >= wanted, "notes.tagged", seconds=60)
-        outcomes = [decode_tagged(record.value) for record in records if record.value is not None]
-        await worker.until("streamproc_recall_delay_seconds_count", len(notes))
-        await worker.until("streamproc_judgements_total", 1, correct="false")
-        return [outcome for outcome in outcomes if outcome.outcome is NoteOutcome.TAGGED], len(tags)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     with worker_process(tmp_path_factory.mktemp("worker")) as worker:
-        yield worker, *asyncio.run(publish_traffic(worker))
+        published = asyncio.run(publish_traffic(worker))
+        yield worker, published.tagged, published.tags
 
 
 def test_records_are_counted_by_their_outcome(run):

@@ -62,6 +62,12 @@ class WorkerProcess:
         """All samples of ``/metrics``."""
         return read_samples(f"{self.web}/metrics")
 
+    def families(self) -> set[str]:
+        """Names of all metrics that ``/metrics`` declares, those without a series too."""
+        with urllib.request.urlopen(f"{self.web}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        return {family.name for family in text_string_to_metric_families(text)}
+
     def value(self, name: str, **labels: str) -> float:
         """The one sample of this name with these labels; it must be there."""
         found = [
