@@ -96,7 +96,7 @@ class Releases:
         self._opening = opening
         self._clock = clock
         self._seen = _fingerprint(first.bundle)
-        self._reported = ""
+        self._reported: set[str] = set()
         self.dimension = first.models.encoder.dimension
         self.weights_hash = first.models.encoder.weights_hash
         WAITING.set(0)
@@ -170,7 +170,7 @@ class Releases:
     async def _change_to(self, release: Release) -> None:
         former, self._current = self._current, release
         self._seen = _fingerprint(release.bundle)
-        self._reported = ""
+        self._reported.clear()
         WAITING.set(0)
         log.info(
             "changed over to another bundle",
@@ -193,8 +193,8 @@ class Releases:
 
     def _report(self, reason: str) -> None:
         WAITING.set(1)
-        if reason != self._reported:
-            self._reported = reason
+        if reason not in self._reported:
+            self._reported.add(reason)
             log.warning("another bundle is wanted but cannot be used; work goes on", reason=reason)
 
 
