@@ -224,7 +224,8 @@ def _confidences(reports: Sequence[Report]) -> str:
             "### Confidences of emitted tags",
             "",
             (
-                "Tags of confidence .5 and above. ECE over 15 bins of equal mass; the noise floor is what a perfectly calibrated model "
+                "Tags of confidence .5 and above; the bundle's own map, or where it says calibrated one fitted to the set's history "
+                "(`streamproc calibrate confidence`). ECE over 15 bins of equal mass; the noise floor is what a perfectly calibrated model "
                 "with these confidences would show. The last column compares the calibrator with the tagger's logits at one fitted "
                 "temperature, by Brier score and area under risk–coverage."
             ),
@@ -417,7 +418,8 @@ def _best_rival(report: Report) -> tuple[str, str]:
 
 
 def _named(report: Report) -> str:
-    return f"{report.dataset}{' (trained on)' if report.trained_on else ''}"
+    marks = ["trained on"] * report.trained_on + ["calibrated"] * bool(report.calibration)
+    return f"{report.dataset} ({', '.join(marks)})" if marks else report.dataset
 
 
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

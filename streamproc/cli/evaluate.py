@@ -44,6 +44,14 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     split: Annotated[
         str, typer.Option(help="Which notes are scored: valid to choose, test to report.")
     ] = "test",
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="A calibration file ('streamproc calibrate confidence') in place of the bundle's map; "
+            "that of the settings unless given.",
+            dir_okay=False,
+        ),
+    ] = None,
     hold_out_tags: Annotated[
         float,
         typer.Option(
@@ -83,6 +91,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     from streamproc.evaluation.protocol import Studies  # noqa: PLC0415
     from streamproc.evaluation.protocol import evaluate as measure  # noqa: PLC0415
     from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415
+    from streamproc.inference.calibration_file import with_calibration  # noqa: PLC0415
     from streamproc.inference.onnx import load_models  # noqa: PLC0415
 
     if split not in {Split.VALID.value, Split.TEST.value}:
@@ -91,16 +100,21 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
         if file is not None and not file.absolute().parent.is_dir():
             raise UserError(f"{file} cannot be written: there is no directory {file.absolute().parent}")
     read = read_dataset(dataset)
+    settings = load_settings()
     loaded = open_bundle(bundle)
+    chosen = calibration or settings.calibration
+    if chosen is not None:
+        loaded = with_calibration(loaded, chosen.expanduser())
     manifest = loaded.manifest
     language_models = rivals(llm, llm_model, read, Split(split), loaded)
-    models = load_models(loaded, load_settings().inference_threads)
+    models = load_models(loaded, settings.inference_threads)
     cache = vector_cache(models.encoder, loaded)
     figures = measure(
         prepare(read, cache),
         models,
         Thresholds.of(manifest.recall),
         bundle=f"{manifest.name}-{manifest.version}",
+        calibration=chosen.name if chosen else "",
         trained_on=manifest.tagger is not None and read.name in manifest.tagger.training_data,
         split=Split(split),
         trees=tuple(Trees) if baselines else (),

@@ -15,6 +15,7 @@ def show_report(report: Report, console: Console) -> None:
         f"[bold]{report.dataset}[/], {report.split}: {report.notes:,} notes, {report.tags:,} tags, history of "
         f"{report.history:,} notes; bundle {report.bundle}"
         f"{', whose models were trained on this set' if report.trained_on else ', which never saw this set'}"
+        f"{f'; confidences by {report.calibration}' if report.calibration else ''}"
     )
     for table in (_methods(report), _confidences(report), _buckets(report)):
         console.print()

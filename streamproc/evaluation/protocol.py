@@ -62,6 +62,7 @@ def evaluate(
     thresholds: Thresholds,
     *,
     bundle: str,
+    calibration: str = "",
     trained_on: bool = False,
     split: Split = Split.TEST,
     trees: Sequence[Trees] = tuple(Trees),
@@ -78,6 +79,7 @@ def evaluate(
         models: tagger and calibrator of the bundle.
         thresholds: of its recall.
         bundle: what to call it in the report.
+        calibration: the calibration file whose map the models use; empty: the bundle's own.
         trained_on: whether its models were trained on this set's train.
         split: which notes are scored; choose on valid, run test to report.
         trees: which Omikuji baselines to train.
@@ -113,6 +115,7 @@ def evaluate(
         dataset=dataset.name,
         split=split.value,
         bundle=bundle,
+        calibration=calibration,
         trained_on=trained_on,
         single_tag=single,
         notes=len(notes),

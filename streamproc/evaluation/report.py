@@ -238,7 +238,7 @@ class OutOfScope(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """All figures of one dataset.
 
-    ``trained_on`` is whether the bundle says that its models saw this set's train as training data: then the
+    ``calibration`` names the calibration file whose map was used; empty: the bundle's own map. ``trained_on`` is whether the bundle says that its models saw this set's train as training data: then the
     figures are in-domain. ``ablations``, ``new_tags`` and ``out_of_scope`` are empty unless they were asked for.
     ``untested`` names methods of the paper's comparison that were not run: they need a language model.
     """
@@ -257,6 +257,7 @@ class Report(msgspec.Struct, frozen=True):
     confidence: tuple[Confidence, ...]
     verdict: Verdict
     buckets: tuple[Bucket, ...]
+    calibration: str = ""
     ablations: tuple[Ablation, ...] = ()
     new_tags: tuple[NewTags, ...] = ()
     out_of_scope: tuple[OutOfScope, ...] = ()

@@ -10,6 +10,9 @@ import pytest
 from streamproc.cli import app
 from streamproc.errors import UserError
 from streamproc.evaluation.report import Report
+from streamproc.inference.bundle import Bundle, default_bundle_path
+from streamproc.inference.calibration import Temperature
+from streamproc.inference.calibration_file import CalibrationFile, models_digest
 from tests.evaluation.worlds import write_hobbies
 
 
@@ -46,6 +49,24 @@ def test_omikuji_is_trained_beside_it(runner, hobbies, tmp_path):
     assert result.exit_code == 0, result.exception
     methods = [row["method"] for row in json.loads(report.read_bytes())["ranking"]]
     assert methods[-3:] == ["omikuji parabel", "omikuji bonsai", "streamproc"]
+
+
+def test_a_calibration_file_takes_the_place_of_the_bundle_s_map(runner, hobbies, tmp_path):
+    base = Bundle.load(default_bundle_path())
+    flat = CalibrationFile(models_digest(base), Temperature(1000.0))
+    (tmp_path / "flat.json").write_bytes(msgspec.json.encode(flat))
+    options = [
+        "--no-baselines",
+        "--report",
+        str(tmp_path / "r.json"),
+        "--calibration",
+        str(tmp_path / "flat.json"),
+    ]
+    result = runner.invoke(app, ["eval", str(hobbies), *options])
+    assert result.exit_code == 0, result.exception
+    report = msgspec.json.decode((tmp_path / "r.json").read_bytes(), type=Report)
+    assert report.calibration == "flat.json"
+    assert report.confidence[0].mean_confidence == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_line_that_cannot_be_used_ends_it_before_anything_is_written(hobbies, tmp_path):

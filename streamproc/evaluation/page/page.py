@@ -51,6 +51,8 @@ def _head(report: Report) -> str:
         if report.trained_on
         else "The models never saw this set; its train serves as history alone."
     )
+    if report.calibration:
+        seen += f" Its confidences are those of the calibration file {report.calibration}."
     kind = "one tag a note" if report.single_tag else "several tags a note"
     headline = Card(
         "Accuracy (P@1)" if report.single_tag else "nDCG@5",
@@ -62,7 +64,7 @@ def _head(report: Report) -> str:
         f"<p>{report.notes:,} notes of {escape(report.split)}, {report.tags:,} tags, a history of "
         f"{report.history:,} labelled notes. <span class=tag>{kind}</span> "
         f"<span class=tag>{'seen in training' if report.trained_on else 'never seen'}</span></p>"
-        f'<p class="note">{seen}</p></header>'
+        f'<p class="note">{escape(seen)}</p></header>'
         + cards(
             (
                 headline,

@@ -93,6 +93,7 @@ def test_the_headline_is_the_figure_that_the_set_is_judged_by(report):
     assert "Accuracy (P@1)" not in page(msgspec.structs.replace(report, single_tag=False))
     assert "never seen" in page(report)
     assert "seen in training" in page(msgspec.structs.replace(report, trained_on=True))
+    assert "calibration file map.json" in page(msgspec.structs.replace(report, calibration="map.json"))
 
 
 def test_a_report_without_a_single_emitted_tag_is_shown_all_the_same(report):
