@@ -6,7 +6,6 @@ from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
 
 from streamproc.observability import metrics
 from streamproc.streams.app import StreamApp, consumer_thread
@@ -33,9 +32,8 @@ class Lag:
         """Set the metric; it keeps its values while Kafka does not answer."""
         thread = consumer_thread(self._app)
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                lag = await thread.call_thread(_measured, thread._consumer)  # noqa: SLF001 - Faust offers no other way
-        except (KafkaError, TimeoutError) as error:
+            lag = await thread.call_thread(_measured, thread._consumer)  # noqa: SLF001 - Faust offers no other way
+        except Exception as error:  # noqa: BLE001 - a measurement must not end the worker
             log.debug("lag not measured", reason=repr(error))
             return
         metrics.COMMITTED_LAG.clear()  # a partition given away is another worker's to report
@@ -59,8 +57,10 @@ async def _measured(consumer: Any) -> dict[TopicPartition, int]:
     partitions = list(consumer.assignment())
     if not partitions:
         return {}
-    stored = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001 - all in one request
-    ends = await consumer.end_offsets(partitions)
-    begins = await consumer.beginning_offsets(partitions)
+    # Ended here and not by the caller: the consumer's thread has few hands, and commits wait for them.
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        stored = await consumer._coordinator.fetch_committed_offsets(partitions)  # noqa: SLF001 - all in one request
+        ends = await consumer.end_offsets(partitions)
+        begins = await consumer.beginning_offsets(partitions)
     commits = {partition: each.offset for partition, each in stored.items() if each.offset >= 0}
     return committed_lag(begins, ends, commits)
