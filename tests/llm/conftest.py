@@ -52,6 +52,28 @@ class JumpClock(SystemClock):
         self.now = max(self.now, until)
 
 
+class HandClock(SystemClock):
+    """Time stands still until ``advance``."""
+
+    def __init__(self):
+        self.now = 0.0
+        self.sleepers = {}
+
+    def monotonic(self):
+        return self.now
+
+    async def sleep(self, seconds):
+        awake = asyncio.Event()
+        self.sleepers[awake] = self.now + seconds
+        await awake.wait()
+
+    def advance(self, seconds):
+        self.now += seconds
+        for awake in [each for each, due in self.sleepers.items() if due <= self.now]:
+            del self.sleepers[awake]
+            awake.set()
+
+
 @pytest.fixture
 def cache(tmp_path):
     with AnswerCache(tmp_path / "answers.sqlite") as opened:

@@ -17,8 +17,8 @@ from streamproc.llm.cache import AnswerCache
 from streamproc.llm.endpoint import Endpoint
 from streamproc.llm.reply import Usage
 from streamproc.llm.retry import Retry
-from tests.llm.conftest import question
-from tests.servers.llm import cuts, fails, hangs, refuses, resets, says
+from tests.llm.conftest import HandClock, question
+from tests.servers.llm import cuts, fails, hangs, later, refuses, resets, says, trickles
 
 OK = says('{"ok": true}')
 
@@ -91,19 +91,29 @@ async def test_what_passes_is_tried_again(ask, language_model, clock, fault):
     assert len(notices) == 2
 
 
-async def test_a_request_without_an_answer_ends_at_its_deadline_and_is_tried_again(ask, language_model):
-    language_model.next_acts += [hangs()]
+@pytest.mark.parametrize("fault", [hangs(), trickles(0.05)])
+async def test_a_request_without_an_answer_ends_at_its_deadline_and_is_tried_again(
+    ask, language_model, fault
+):
+    language_model.next_acts += [fault]
     (outcome,) = await ask(question(), deadline_seconds=0.2)
     assert outcome.value is True
     assert len(language_model.asked) == 2
 
 
-async def test_the_pause_that_the_endpoint_asks_for_holds_everybody_back(ask, language_model, clock):
-    language_model.next_acts += [fails(429, headers={"retry-after": "17"})]
-    await ask(*(question(str(n)) for n in range(4)), concurrency=4)
-    assert len(language_model.asked) >= 5
-    assert clock.now >= 17
-    assert max(clock.slept) < 19
+async def test_the_pause_that_the_endpoint_asks_for_holds_everybody_back(language_model, cache):
+    clock = HandClock()
+    language_model.next_acts += [fails(429, headers={"retry-after": "17"}), later(0.1, OK)]
+    questions = [question(str(n)) for n in range(6)]
+    endpoint, manner = Endpoint(language_model.url, "tiny"), Manner(concurrency=2)
+    run = asyncio.create_task(ask_all(endpoint, questions, cache, manner, clock=clock))
+    while len(clock.sleepers) < 2:  # noqa: ASYNC110 - the server runs in another thread
+        await asyncio.sleep(0.01)
+    assert len(language_model.asked) == 2
+    clock.advance(16.9)
+    assert len(clock.sleepers) == 2
+    clock.advance(1.2)
+    assert [outcome.value for outcome in await run] == [True] * 6
 
 
 async def test_a_pause_beyond_all_patience_is_not_waited_for(ask, language_model, clock):
@@ -124,6 +134,12 @@ async def test_a_question_that_fails_again_and_again_is_skipped_and_asked_by_the
     again, _ = await ask(question("1"), question("2"), retry=retry)
     assert again.value is True
     assert not again.cached
+
+
+async def test_questions_that_fail_here_and_there_do_not_stop_the_run(ask, language_model):
+    language_model.next_acts += [fails(500), OK] * (2 * HOPELESS)
+    outcomes = await ask(*(question(str(n)) for n in range(4 * HOPELESS)), retry=Retry(attempts=1))
+    assert [outcome.value for outcome in outcomes] == [None, True] * (2 * HOPELESS)
 
 
 async def test_an_endpoint_that_does_not_recover_stops_the_run(ask, language_model):
@@ -292,3 +308,11 @@ async def test_endpoints_that_know_less_are_asked_in_plainer_ways(ask, language_
     structures = [asked.structure for asked in language_model.asked]
     assert structures == ["json_schema"] * 3 + ["json_object", "text", "text"]
     assert language_model.asked[-1].body.keys() == {"model", "messages", "max_completion_tokens"}
+
+
+async def test_what_one_request_learned_of_the_endpoint_another_does_not_unlearn(ask, language_model):
+    no_schema, no_object = fails(400, "no json_schema"), fails(400, "no json_object")
+    language_model.next_acts += [later(0.3, no_schema), no_schema, no_object]
+    await ask(question("1"), question("2"), concurrency=2)
+    structures = [asked.structure for asked in language_model.asked]
+    assert structures == ["json_schema"] * 2 + ["json_object", "text", "text"]

@@ -12,7 +12,19 @@ from typing import Any, Self
 import pytest
 from aiohttp import web
 
-__all__ = ["Asked", "LanguageModel", "cuts", "fails", "hangs", "language_model", "refuses", "resets", "says"]
+__all__ = [
+    "Asked",
+    "LanguageModel",
+    "cuts",
+    "fails",
+    "hangs",
+    "language_model",
+    "later",
+    "refuses",
+    "resets",
+    "says",
+    "trickles",
+]
 
 
 @dataclass(frozen=True)
@@ -84,6 +96,29 @@ def hangs() -> Act:
         raise AssertionError
 
     return act
+
+
+def trickles(pause_seconds: float) -> Act:
+    """A byte now and then, without end."""
+
+    async def act(request: web.Request, _asked: Asked) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b" ")
+            await asyncio.sleep(pause_seconds)
+
+    return act
+
+
+def later(seconds: float, act: Act) -> Act:
+    """The same after some thought."""
+
+    async def thoughtful(request: web.Request, asked: Asked) -> web.StreamResponse:
+        await asyncio.sleep(seconds)
+        return await act(request, asked)
+
+    return thoughtful
 
 
 def resets() -> Act:
