@@ -197,6 +197,18 @@ def test_triton_gets_the_committed_repository_and_the_bundles_beside_it(services
     assert '"../streamproc/bundles/general"' in configuration
 
 
+def test_triton_is_started_as_the_tests_start_it(services):
+    # ``TritonServer`` runs the real server with these options; the deployment's must be among them.
+    started = (ROOT / "tests/servers/triton.py").read_text()
+    program, *options = services["triton"]["command"]
+    assert program == "tritonserver"
+    for option in options:
+        name = option.partition("=")[0]
+        # Where the repository lies and how long an exit may take differ.
+        expected = name if name in ("--model-repository", "--exit-timeout-secs") else f'"{option}"'
+        assert expected in started
+
+
 def test_on_gpus_triton_is_nvidias_image_with_a_kept_engine_cache(services, gpu_services, tmp_path):
     triton = gpu_services["triton"]
     base = re.search(r"^FROM (\S+)$", (COMPOSE / "Dockerfile.triton").read_text(), flags=re.MULTILINE)

@@ -89,6 +89,13 @@ def test_every_metric_that_rules_and_dashboards_name_is_there(live):
     assert {name.removesuffix("_total") for name in NOT_IN_ORDINARY_TRAFFIC} <= declared
 
 
+def test_every_metric_that_the_operations_page_names_is_declared(live):
+    page = (COMPOSE.parent / "docs/operations.md").read_text()
+    named = set(re.findall(r"\bstreamproc_[a-z_]+\b", page))
+    assert len(named) > 10
+    assert {re.sub(r"_(total|info|bucket|count|sum)$", "", name) for name in named} <= live.worker.families()
+
+
 @pytest.mark.parametrize("expression", EXPRESSIONS, ids=lambda each: each.place)
 def test_prometheus_answers_every_expression(live, expression):
     answer = live.prometheus.query(expression.text)
