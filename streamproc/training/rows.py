@@ -9,7 +9,8 @@ it, and what they once emitted does not make them surer of it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from types import MappingProxyType
 
 import numpy as np
@@ -23,17 +24,28 @@ from streamproc.graph.hits import Edge
 from streamproc.graph.memory import MemoryGraph
 from streamproc.graph.recall import Judged
 from streamproc.graph.thresholds import Thresholds
-from streamproc.inference.protocols import Float32
+from streamproc.inference.protocols import CandidateTag, Float32
+from streamproc.inference.text import note_text
 
-__all__ = ["Rows", "history_rows", "join", "rows_of", "valid_rows", "varied_rows", "without_votes"]
+__all__ = [
+    "VOTE_COLUMNS",
+    "Rows",
+    "history_rows",
+    "join",
+    "rows_of",
+    "valid_rows",
+    "varied_rows",
+    "without_votes",
+]
 
 Random = np.random.Generator
 
-_VOTES = [
+VOTE_COLUMNS = [
     column
     for name, column in COLUMN.items()
     if name in {"best_neighbour", "mean_neighbour"} or name.startswith("vote_")
 ]
+"""Evidence that a tag which nobody has used yet cannot have."""
 
 # Conditions beside the full history, and how many notes are drawn for each, as a share of its notes.
 _VARIED_SHARE = 0.25
@@ -54,20 +66,41 @@ class Rows:
         evidence: float32[rows, features].
         right: float32[rows], 1 where the tag is right.
         note: int64[rows], the note that each row belongs to; a note's rows stand together.
+        tags: the tag of each row.
+        texts: the text of each note, as the models read it.
     """
 
     evidence: Float32
     right: Float32
     note: npt.NDArray[np.int64]
+    tags: tuple[CandidateTag, ...]
+    texts: tuple[str, ...]
+
+    def of_notes(self, chosen: npt.NDArray[np.bool_]) -> "Rows":
+        """The rows of some notes, which keep their numbers.
+
+        Args:
+            chosen: bool[notes].
+        """
+        rows = np.flatnonzero(chosen[self.note])
+        return replace(
+            self,
+            evidence=self.evidence[rows],
+            right=self.right[rows],
+            note=self.note[rows],
+            tags=tuple([self.tags[row] for row in rows]),
+        )
 
 
 def join(parts: Sequence[Rows]) -> Rows:
     """All rows, the notes of different parts kept apart."""
-    starts = np.cumsum([0, *(int(part.note.max(initial=-1)) + 1 for part in parts)])
+    starts = np.cumsum([0, *(len(part.texts) for part in parts)])
     return Rows(
-        np.concatenate([part.evidence for part in parts]),
-        np.concatenate([part.right for part in parts]),
-        np.concatenate([part.note + start for part, start in zip(parts, starts, strict=False)]),
+        evidence=np.concatenate([part.evidence for part in parts]),
+        right=np.concatenate([part.right for part in parts]),
+        note=np.concatenate([part.note + start for part, start in zip(parts, starts, strict=False)]),
+        tags=tuple(chain.from_iterable(part.tags for part in parts)),
+        texts=tuple(chain.from_iterable(part.texts for part in parts)),
     )
 
 
@@ -99,9 +132,13 @@ def rows_of(
     ]
     empty = np.zeros((0, len(FEATURES)), dtype=np.float32)
     return Rows(
-        np.concatenate([empty, *(found.evidence for found in recalled)]),
-        np.array(right, dtype=np.float32),
-        np.repeat(np.arange(len(notes)), [len(found.tags) for found in recalled]),
+        evidence=np.concatenate([empty, *(found.evidence for found in recalled)]),
+        right=np.array(right, dtype=np.float32),
+        note=np.repeat(np.arange(len(notes)), [len(found.tags) for found in recalled]),
+        tags=tuple(
+            CandidateTag(tag.tag_id, tag.name, tag.description) for found in recalled for tag in found.tags
+        ),
+        texts=tuple(note_text(each.note) for each in notes),
     )
 
 
@@ -139,8 +176,8 @@ def without_votes(rows: Rows, random: Random, share: float = _NEW_TAG_SHARE) -> 
     """Some rows as if nobody had used their tag yet: no neighbour has it."""
     evidence = rows.evidence.copy()
     new = np.flatnonzero(random.random(len(evidence)) < share)
-    evidence[new[:, None], _VOTES] = 0
-    return Rows(evidence, rows.right, rows.note)
+    evidence[new[:, None], VOTE_COLUMNS] = 0
+    return replace(rows, evidence=evidence)
 
 
 def _draw(prepared: Prepared, random: Random, most: int) -> tuple[list[LabelledNote], Float32]:

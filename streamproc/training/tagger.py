@@ -15,7 +15,7 @@ from streamproc.inference.manifest import MANIFEST_FILE, CalibratorSpec, Manifes
 from streamproc.training.calibration import fit_map
 from streamproc.training.evidence_models import write_calibrator, write_tagger
 from streamproc.training.perceptron import fit_calibrator, fit_tagger, logits
-from streamproc.training.rows import Rows, join, valid_rows, varied_rows, without_votes
+from streamproc.training.rows import join, valid_rows, varied_rows, without_votes
 
 __all__ = ["train_models"]
 
@@ -57,12 +57,11 @@ def train_models(
         progress(f"recalling the history of {each.dataset.name}")
         parts.append(varied_rows(each, thresholds, random, notes_a_set))
     rows = without_votes(join(parts), random)
-    for_calibrator = random.random(int(rows.note.max()) + 1) < _CALIBRATOR_SHARE
-    held = for_calibrator[rows.note]
+    held = random.random(len(rows.texts)) < _CALIBRATOR_SHARE
     progress("training the tagger")
-    tagger = fit_tagger(_select(rows, ~held), seed=seed)
+    tagger = fit_tagger(rows.of_notes(~held), seed=seed)
     progress("training the calibrator")
-    judged = _select(rows, held)
+    judged = rows.of_notes(held)
     calibrator = fit_calibrator(judged, logits(tagger, judged.evidence)[:, 0], seed=seed)
     write_tagger(tagger, bundle / TAGGER_FILE)
     write_calibrator(calibrator, bundle / CALIBRATOR_FILE)
@@ -82,7 +81,3 @@ def train_models(
         bundle,
         msgspec.structs.replace(manifest, calibrator=msgspec.structs.replace(uncalibrated, map=fitted)),
     )
-
-
-def _select(rows: Rows, chosen: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Rows:
-    return Rows(rows.evidence[chosen], rows.right[chosen], rows.note[chosen])
