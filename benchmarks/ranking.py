@@ -42,7 +42,9 @@ def main(root: Path, names: list[str], split: Split) -> None:
             thresholds = fit_recall([prepared], FITTED)
             train_models([prepared], bundle, thresholds, name, notes_a_set=NOTES_A_SET, progress=_say)
             models = load_models(Bundle.load(bundle))
-            report = evaluate(prepared, models, thresholds, bundle=name, split=split, progress=_say)
+            report = evaluate(
+                prepared, models, thresholds, bundle=name, trained_on=True, split=split, progress=_say
+            )
         print(msgspec.json.format(msgspec.json.encode(report), indent=1).decode(), flush=True)
 
 

@@ -193,4 +193,3 @@ def _labels(given: Iterable[str], judged: Mapping[str, bool], tags: RepositorySn
         if tag is not None and (tag.tag_id == tag_id or tag.tag_id not in judged):
             labels[tag.tag_id] = right
     return labels
-

@@ -7,13 +7,18 @@ import pytest
 from streamproc.cli.dataset import app
 from streamproc.cli.load import app as load
 from streamproc.cli.publish import app as publish
+from streamproc.cli.topics import app as topics
 from streamproc.errors import UserError
-from streamproc.evaluation.dataset import read_dataset
+from streamproc.evaluation.dataset import Split, read_dataset
 
 
 @pytest.fixture
 def labelled(runner, broker, jsonl):
-    """Twenty imported notes, and what people said of two of them."""
+    """The embedded broker with twenty imported notes, and what people said of two of them."""
+    publish_labelled(runner, jsonl)
+
+
+def publish_labelled(runner, jsonl):
     tags = jsonl({"tag": "tea", "description": "a drink"}, {"tag": "coffee"}, name="tags.jsonl")
     notes = jsonl(
         *(
@@ -46,6 +51,16 @@ def test_what_people_said_becomes_a_dataset(runner, labelled, tmp_path):
     assert notes["h1"].gold == {"tea", "coffee"}
     assert [each.note.note_id for each in dataset.test] == ["h18", "h19"]
     assert dataset.tags[1].description == "a drink"
+
+
+def test_a_cluster_is_read_the_same_way(runner, apache_kafka, jsonl, tmp_path):
+    assert runner.invoke(topics, ["create"]).exit_code == 0
+    publish_labelled(runner, jsonl)
+    result = runner.invoke(app, ["export", str(tmp_path / "out"), "--by-date"])
+    assert result.exit_code == 0, result.exception
+    dataset = read_dataset(tmp_path / "out")
+    assert [len(dataset.split(split)) for split in Split] == [16, 2, 2]
+    assert {each.note.note_id for each in dataset.train if each.rejected} == {"h0"}
 
 
 def test_the_same_topics_give_the_same_files(runner, labelled, tmp_path):

@@ -25,20 +25,25 @@ class Point:
     threshold: float
 
 
-def risk_coverage(confidences: npt.ArrayLike, right: npt.ArrayLike, points: int = 100) -> tuple[Point, ...]:
+def risk_coverage(
+    confidences: npt.ArrayLike, right: npt.ArrayLike, threshold: float = 0.5, points: int = 100
+) -> tuple[Point, ...]:
     """The curve, thinned to about this many points of equal coverage, the surest first.
 
     Args:
         confidences: float[tags].
         right: bool[tags].
-        points: how many points at most.
+        threshold: the point of the last tag that reaches it is kept.
+        points: how many others at most.
     """
     ordered = np.sort(np.asarray(confidences, dtype=float))[::-1]
     risks = _risks(confidences, right)
     count = len(risks)
     if not count:
         return ()
-    places = np.unique(np.linspace(0, count - 1, min(points, count)).round().astype(int))
+    thinned = np.linspace(0, count - 1, min(points, count)).round().astype(int)
+    reached = int((ordered >= threshold).sum())
+    places = np.unique([*thinned, *([reached - 1] if reached else [])])
     return tuple(
         Point(float((place + 1) / count), float(risks[place]), float(ordered[place])) for place in places
     )

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from streamproc.evaluation.metrics import area_under_risk_coverage, risk_coverage
@@ -24,9 +25,15 @@ def test_ties_count_as_their_mean_whatever_their_order():
 
 
 def test_the_curve_is_thinned_and_keeps_its_end():
-    points = risk_coverage(range(1000), [1, 0] * 500, points=20)
-    assert len(points) == 20
+    points = risk_coverage(np.arange(1000) / 1000, [1, 0] * 500, points=20)
+    assert len(points) == 21
     assert (points[-1].coverage, points[-1].risk) == (1, 0.5)
+
+
+def test_the_point_of_the_threshold_is_kept():
+    points = risk_coverage(np.arange(1000) / 1000, [1, 0] * 500, threshold=0.777, points=20)
+    assert 0.777 in [point.threshold for point in points]
+    assert len(risk_coverage([0.1, 0.2], [1, 0], threshold=0.5)) == 2
 
 
 def test_nothing_to_accept_is_no_error():
