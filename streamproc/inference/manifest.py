@@ -12,6 +12,7 @@ __all__ = [
     "CalibratorSpec",
     "EncoderSpec",
     "Manifest",
+    "ReadText",
     "RecallFit",
     "TaggerSpec",
 ]
@@ -45,20 +46,38 @@ class EncoderSpec(msgspec.Struct, frozen=True):
     cosine_to_float_min: float
 
 
+class ReadText(msgspec.Struct, frozen=True):
+    """How much text a model reads of a note and of each candidate.
+
+    Attributes:
+        note_tokens: most tokens of a note, special tokens included.
+        candidate_tokens: most tokens of a candidate's name and definition, its marker included.
+    """
+
+    note_tokens: int
+    candidate_tokens: int
+
+
 class TaggerSpec(msgspec.Struct, frozen=True):
-    """The tagger: ``evidence float32[rows, features] -> logit float32[rows]``, every row on its own.
+    """The tagger, in one of two forms; in both a candidate's logit is its own.
+
+    One reads the evidence alone, ``evidence float32[rows, features] -> logit float32[rows]``. A label-marker encoder
+    reads the text, too: ``note_ids int64[notes, tokens], candidate_ids int64[notes, candidates, tokens],
+    evidence float32[notes, candidates, features] -> logit float32[notes, candidates]``; id 0 is padding.
 
     Attributes:
         file: the ONNX file.
         version: recorded in every output.
         features: names of the evidence columns, in order.
         training_data: names of the data sets it was trained on.
+        text: what a label-marker encoder reads; None: it reads the evidence alone.
     """
 
     file: str
     version: str
     features: tuple[str, ...]
     training_data: tuple[str, ...]
+    text: ReadText | None = None
 
 
 class CalibratorSpec(msgspec.Struct, frozen=True):

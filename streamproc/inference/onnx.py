@@ -16,9 +16,11 @@ from streamproc.inference.bundle import Bundle
 from streamproc.inference.calibration import BoundMap
 from streamproc.inference.confidence import confidences
 from streamproc.inference.cores import available_cores
-from streamproc.inference.manifest import EncoderSpec
+from streamproc.inference.manifest import EncoderSpec, TaggerSpec
+from streamproc.inference.marker_tokens import MarkerTokenizer
+from streamproc.inference.onnx_marker import OnnxMarkerTagger
 from streamproc.inference.pool import WorkPool
-from streamproc.inference.protocols import Encoded, Float32, Models, TaggingRequest
+from streamproc.inference.protocols import Encoded, Float32, Models, Tagger, TaggingRequest
 from streamproc.inference.rows import evidence_rows, judge_rows, per_request
 from streamproc.inference.session import open_session
 from streamproc.inference.tokenization import WindowTokenizer
@@ -43,9 +45,6 @@ def load_models(bundle: Bundle, threads: int = 0) -> Models:
             f"{bundle.path} has an encoder but no trained tagger and calibrator: use a complete bundle"
         )
     features = len(tagger.features)
-    tagger_session = open_session(
-        bundle.file(tagger.file), inputs={"evidence": (None, features)}, outputs={"logit": (None,)}
-    )
     calibrator_session = open_session(
         bundle.file(calibrator.file), inputs={"features": (None, features + 1)}, outputs={"logits": (None, 2)}
     )
@@ -57,12 +56,34 @@ def load_models(bundle: Bundle, threads: int = 0) -> Models:
 
     return Models(
         encoder=encoder,
-        tagger=OnnxTagger(tagger_session, tagger.version, pool),
+        tagger=_tagger(bundle, tagger, pool),
         calibrator=OnnxCalibrator(
             calibrator_session, calibrator.served_version, calibrator.bound_map(tagger.features), pool
         ),
         release=release,
     )
+
+
+def _tagger(bundle: Bundle, spec: TaggerSpec, pool: WorkPool) -> Tagger:
+    file, features = bundle.file(spec.file), len(spec.features)
+    if spec.text is None:
+        session = open_session(file, inputs={"evidence": (None, features)}, outputs={"logit": (None,)})
+        return OnnxTagger(session, spec.version, pool)
+    session = open_session(
+        file,
+        inputs={
+            "note_ids": (None, None),
+            "candidate_ids": (None, None, None),
+            "evidence": (None, None, features),
+        },
+        outputs={"logit": (None, None)},
+    )
+    tokenizer = MarkerTokenizer(
+        bundle.file(bundle.manifest.encoder.tokenizer),
+        note_tokens=spec.text.note_tokens,
+        candidate_tokens=spec.text.candidate_tokens,
+    )
+    return OnnxMarkerTagger(session, spec.version, tokenizer, pool)
 
 
 def load_encoder(bundle: Bundle, threads: int = 0) -> "OnnxEncoder":
