@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from streamproc.calibration.figures import Figures, figures_of
 from streamproc.calibration.forms import FORMS, Form, bend, fit_bends, logit_of, starting_beta
@@ -45,6 +46,8 @@ class Fitted:
     notes: int
     before: Figures
     after: Figures
+    held_out: Float64
+    """float64[rows], the confidence of each row of the sample by a fit to other notes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +75,21 @@ def fit_confidences(sample: Sample, in_force: CalibrationMap) -> Fitted:
     before = _figures(sample, now.logits)
     labels = int(sample.right.sum())
     if sample.notes < LEAST_NOTES or not 0 < labels < len(sample.right):
-        return Fitted(in_force, "", sample.notes, before, before)
-    best = now
-    held_out: dict[str, Float64] = {}
-    for form in FORMS:
-        best = _better(sample, best, _Rival(form.name, _held_out(sample, form, in_force, held_out), form))
-    if best.form is None:
-        return Fitted(in_force, "", sample.notes, before, before)
-    calibration = best.form.fit(probability, sample.evidence, sample.right, starting_beta(in_force))
-    if best.form.bent:
-        calibration = bend(calibration, fit_bends(held_out[_key(best.form)], sample.right))
-    return Fitted(calibration, best.name, sample.notes, before, _figures(sample, best.logits))
+        return Fitted(in_force, "", sample.notes, before, before, _confidence(now.logits))
+    with threadpool_limits(
+        1
+    ):  # the sums are short: more threads wait for each other, the more so on a busy machine
+        best = now
+        held_out: dict[str, Float64] = {}
+        for form in FORMS:
+            best = _better(sample, best, _Rival(form.name, _held_out(sample, form, in_force, held_out), form))
+        if best.form is None:
+            return Fitted(in_force, "", sample.notes, before, before, _confidence(now.logits))
+        calibration = best.form.fit(probability, sample.evidence, sample.right, starting_beta(in_force))
+        if best.form.bent:
+            calibration = bend(calibration, fit_bends(held_out[_key(best.form)], sample.right))
+    after = _figures(sample, best.logits)
+    return Fitted(calibration, best.name, sample.notes, before, after, _confidence(best.logits))
 
 
 def _held_out(sample: Sample, form: Form, in_force: CalibrationMap, held_out: dict[str, Float64]) -> Float64:
@@ -133,4 +140,9 @@ def _loss(logits: Float64, right: Bool) -> Float64:
 
 
 def _figures(sample: Sample, logits: Float64) -> Figures:
-    return figures_of(1 / (1 + np.exp(-logits)), sample.right, sample.note, sample.notes)
+    return figures_of(_confidence(logits), sample.right, sample.note, sample.notes)
+
+
+def _confidence(logits: Float64) -> Float64:
+    confidence: Float64 = 1 / (1 + np.exp(-logits))
+    return confidence

@@ -17,11 +17,13 @@ from streamproc.graph.evidence import FEATURES
 from streamproc.graph.hits import Graph
 from streamproc.graph.recall import Judged, TagView, recall
 from streamproc.graph.thresholds import Thresholds
+from streamproc.inference.calibration import CalibrationMap, Evidence, apply_map
 from streamproc.inference.protocols import CandidateTag, Float32, Models, TaggingRequest
 from streamproc.inference.text import note_text
 
-__all__ = ["Labelled", "Sample", "Surroundings", "draw", "gold_of", "take_sample"]
+__all__ = ["Labelled", "Sample", "Surroundings", "confidence_of", "draw", "gold_of", "joined", "take_sample"]
 
+Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
 
@@ -46,27 +48,48 @@ class Sample:
         probability: float32[rows], the models' before any calibration map.
         right: bool[rows]; whether people gave the note the tag.
         note: int64[rows], the place of the row's note.
-        kind: str[rows], the kind of the row's tag.
-        notes: how many notes there are, those without candidates included.
+        tag: str[rows], the id of the row's tag.
+        kind: str[rows], its kind.
+        gold: the tags of each note, whether or not they were recalled; one entry a note.
     """
 
     evidence: Float32
     probability: Float32
     right: Bool
     note: Places
+    tag: npt.NDArray[np.str_]
     kind: npt.NDArray[np.str_]
-    notes: int
+    gold: Sequence[frozenset[str]]
+
+    @property
+    def notes(self) -> int:
+        """How many notes there are, those without candidates included."""
+        return len(self.gold)
 
     @classmethod
-    def empty(cls, notes: int) -> "Sample":
-        """So many notes without any candidate."""
+    def empty(cls, gold: Sequence[frozenset[str]] = ()) -> "Sample":
+        """Notes of which no candidate was recalled."""
         return cls(
             np.zeros((0, len(FEATURES)), dtype=np.float32),
             np.zeros(0, dtype=np.float32),
             np.zeros(0, dtype=np.bool_),
             np.zeros(0, dtype=np.int64),
             np.zeros(0, dtype=np.str_),
-            notes,
+            np.zeros(0, dtype=np.str_),
+            gold,
+        )
+
+    def first(self, notes: int) -> "Sample":
+        """The first so many notes."""
+        kept = self.note < notes
+        return Sample(
+            self.evidence[kept],
+            self.probability[kept],
+            self.right[kept],
+            self.note[kept],
+            self.tag[kept],
+            self.kind[kept],
+            self.gold[:notes],
         )
 
 
@@ -97,9 +120,20 @@ def gold_of(note: Note, tags: TagView) -> frozenset[str]:
     )
 
 
-def draw(population: int, most: int, seed: int = 0) -> Places:
-    """Places of up to ``most`` of so many notes, drawn at random: the same ones in every run."""
-    return np.sort(np.random.default_rng(seed).permutation(population)[:most])
+def draw(population: int, most: int, skip: int = 0) -> Places:
+    """Places of up to ``most`` of so many notes, in random order: the same ones in every run.
+
+    Args:
+        population: how many notes there are.
+        most: how many are wanted.
+        skip: leaves out so many that would come first, for they have served already.
+    """
+    return np.random.default_rng(0).permutation(population)[skip : skip + most]
+
+
+def confidence_of(sample: Sample, calibration: CalibrationMap) -> Float64:
+    """What the map makes of the models' probabilities, float64[rows]."""
+    return apply_map(calibration, sample.probability, Evidence(FEATURES, sample.evidence))
 
 
 async def take_sample(
@@ -152,22 +186,26 @@ async def take_sample(
                     ],
                     dtype=np.bool_,
                 ),
-                note=np.repeat(np.arange(start, start + len(some)), [len(found.tags) for found in recalled]),
+                note=np.repeat(np.arange(len(some)), [len(found.tags) for found in recalled]),
+                tag=np.array([tag.tag_id for found in recalled for tag in found.tags], dtype=np.str_),
                 kind=np.array([tag.kind for found in recalled for tag in found.tags], dtype=np.str_),
-                notes=len(some),
+                gold=[each.gold for each in some],
             )
         )
         progress(start + len(some), len(labelled))
-    return _joined(parts)
+    return joined(parts)
 
 
-def _joined(parts: Sequence[Sample]) -> Sample:
-    parts = [Sample.empty(0), *parts]
+def joined(parts: Sequence[Sample]) -> Sample:
+    """The notes of all parts, in their order."""
+    parts = [Sample.empty(), *parts]
+    starts = np.cumsum([0, *(part.notes for part in parts)])
     return Sample(
         evidence=np.concatenate([part.evidence for part in parts]),
         probability=np.concatenate([part.probability for part in parts]),
         right=np.concatenate([part.right for part in parts]),
-        note=np.concatenate([part.note for part in parts]),
+        note=np.concatenate([part.note + start for part, start in zip(parts, starts, strict=False)]),
+        tag=np.concatenate([part.tag for part in parts]),
         kind=np.concatenate([part.kind for part in parts]),
-        notes=sum(part.notes for part in parts),
+        gold=[gold for part in parts for gold in part.gold],
     )

@@ -1,5 +1,9 @@
 """``streamproc calibrate``: what is fitted to labelled history without training any model."""
 
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import msgspec
 import typer
 
@@ -12,15 +16,39 @@ from streamproc.cli.bundles import (
     say,
     write_bundle,
 )
-from streamproc.errors import UserError
+from streamproc.config import load_settings
+from streamproc.errors import InputFileError, UserError
+
+if TYPE_CHECKING:  # heavy imports: a quick --help
+    from streamproc.calibration.precision import KindThreshold
+    from streamproc.calibration.record import CalibrationRecord
+    from streamproc.calibration.routes import Routes
+    from streamproc.calibration.sample import Float64, Sample
+    from streamproc.inference.bundle import Bundle
+    from streamproc.pipeline.local import LocalFiles
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Fit recall or confidences of a bundle to labelled data.",
+    help="Fit recall, confidences or thresholds to labelled data. Nothing of it needs the train extra.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+
+SomeDatasets = Annotated[
+    list[Path] | None,
+    typer.Argument(help="Directories with train.jsonl, valid.jsonl, test.jsonl and tags.jsonl."),
+]
+Tags = Annotated[Path | None, typer.Option(help="The tag repository (JSONL), in place of datasets.")]
+History = Annotated[Path | None, typer.Option(help="Labelled notes (JSONL), in place of datasets.")]
+LeaveOneOut = Annotated[
+    bool,
+    typer.Option(
+        "--leave-one-out",
+        help="Of datasets, use notes of train, each recalled as if it were new, in place of valid; "
+        "not for models that were trained on them.",
+    ),
+]
 
 
 @app.command("recall")
@@ -42,22 +70,228 @@ def calibrate_recall(datasets: Datasets, output: Output, bundle: BundleOption = 
 
 
 @app.command("confidence")
-def calibrate_confidence(datasets: Datasets, output: Output, bundle: BundleOption = None) -> None:
-    """Fit the calibration map to valid, on the exported calibrator that is served."""
-    import numpy as np  # noqa: PLC0415 - a quick --help
+def calibrate_confidence(
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A file ending in .json: a calibration file for STREAMPROC_CALIBRATION. Else a directory: a new bundle.",
+        ),
+    ],
+    datasets: SomeDatasets = None,
+    tags: Tags = None,
+    history: History = None,
+    bundle: BundleOption = None,
+    *,
+    leave_one_out: LeaveOneOut = False,
+) -> None:
+    """Fit the calibration map, so that a confidence of .9 means nine in ten on this repository.
 
-    from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415 - a quick --help
-    from streamproc.training.calibration import fit_map  # noqa: PLC0415 - a quick --help
-    from streamproc.training.rows import valid_rows  # noqa: PLC0415 - a quick --help
+    From labelled history alone, each note recalled as if it were new; or from datasets. The form of the map, from a
+    temperature to one that hears the evidence, is chosen by cross-fitting.
 
+    Example: streamproc calibrate confidence --tags tags.jsonl --history labelled.jsonl -o calibration.json
+    """
     base = open_bundle(bundle)
-    calibrator = base.manifest.calibrator
-    if calibrator is None:
-        raise UserError(f"{base.path} has no calibrator yet: streamproc train tagger makes one")
+    chosen = _chosen(datasets, tags, history)
+    if output.suffix == ".json" and not output.absolute().parent.is_dir():
+        raise InputFileError(f"{output} cannot be written: {output.parent} is not a directory")
+    record = (
+        _record_of_datasets(datasets or [], base, leave_one_out=leave_one_out)
+        if chosen is None
+        else _record_of_files(chosen, base)
+    )
+    _write(record, base, output, [path.name for path in datasets or []])
+    from streamproc.calibration.record import in_words  # noqa: PLC0415 - a quick --help
+
+    typer.echo(in_words(record))
+
+
+@app.command("precision")
+def calibrate_precision(  # noqa: PLR0917 - the options of a command line
+    datasets: SomeDatasets = None,
+    tags: Tags = None,
+    history: History = None,
+    bundle: BundleOption = None,
+    target: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="Precision that accepted tags are to have.")
+    ] = 0.95,
+    review: Annotated[
+        float, typer.Option(min=0.05, max=0.999, help="Precision from which tags are worth a person's look.")
+    ] = 0.5,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the settings here instead of to standard output."),
+    ] = None,
+    *,
+    leave_one_out: LeaveOneOut = False,
+) -> None:
+    """Fit thresholds, by kind of tag, that keep a promised precision.
+
+    The lower 95 % confidence bound on the precision of what is accepted reaches the target. Below that, people
+    review; what is not worth their while is dropped. Gives lines for streamproc.toml.
+
+    Example: streamproc calibrate precision --target 0.95 --tags tags.jsonl --history labelled.jsonl
+    """
+    from streamproc.calibration.routes import fit_routes, settings_fragment  # noqa: PLC0415 - a quick --help
+    from streamproc.calibration.sample import confidence_of  # noqa: PLC0415
+    from streamproc.inference.backend import load_bundle  # noqa: PLC0415
+    from streamproc.inference.calibration_file import map_of  # noqa: PLC0415
+
+    if review > target:
+        raise UserError(
+            f"--review {review:g} is above --target {target:g}: review takes what is not accepted"
+        )
+    base = load_bundle(load_settings()) if bundle is None else open_bundle(bundle)
+    chosen = _chosen(datasets, tags, history)
+    if chosen is None:
+        sample = _sample_of_datasets(datasets or [], base, leave_one_out=leave_one_out)
+        confidence = confidence_of(sample, map_of(base))
+    else:
+        sample, confidence = asyncio.run(_held_out(chosen, base))
+    routes = fit_routes(sample, confidence, target, review)
+    _tell(routes, sample.notes, target)
+    fragment = settings_fragment(routes)
+    if not fragment:
+        raise UserError(
+            f"no kind of tag reaches a precision of {target:g} on these notes: nothing was written"
+        )
+    if output is None:
+        typer.echo(fragment, nl=False)
+    else:
+        try:
+            output.write_text(fragment, encoding="utf-8")
+        except OSError as error:
+            raise InputFileError(f"{output} cannot be written: {error.strerror or error}") from None
+
+
+def _chosen(datasets: list[Path] | None, tags: Path | None, history: Path | None) -> "LocalFiles | None":
+    """The files, or None where datasets are named."""
+    from streamproc.pipeline.local import LocalFiles  # noqa: PLC0415 - a quick --help
+
+    if datasets:
+        if tags is not None or history is not None:
+            raise UserError("name datasets, or --tags and --history, not both")
+        return None
+    if history is None:
+        raise UserError("name labelled notes with --history (and their tags with --tags), or datasets")
+    return LocalFiles(tags, history, None)
+
+
+def _record_of_files(chosen: "LocalFiles", base: "Bundle") -> "CalibrationRecord":
+    from streamproc.cli.progress import loading_progress  # noqa: PLC0415
+    from streamproc.pipeline.local_confidences import fit_to_files  # noqa: PLC0415
+
+    with loading_progress() as progress:
+        fit = asyncio.run(fit_to_files(load_settings(), base, chosen, progress))
+    if fit.record is None:
+        raise UserError(f"{chosen.history}: {fit.sentence}; nothing was written")
+    return fit.record
+
+
+def _record_of_datasets(datasets: list[Path], base: "Bundle", *, leave_one_out: bool) -> "CalibrationRecord":
+    from streamproc.calibration.choice import LEAST_NOTES, fit_confidences  # noqa: PLC0415
+    from streamproc.calibration.record import record_of  # noqa: PLC0415
+    from streamproc.inference.calibration_file import map_of, models_digest  # noqa: PLC0415
+
+    sample = _sample_of_datasets(datasets, base, leave_one_out=leave_one_out)
+    if sample.notes < LEAST_NOTES:
+        raise UserError(
+            f"{sample.notes} labelled notes are too few to fit confidences to: {LEAST_NOTES} at least; nothing was written"
+        )
+    say(f"fitting confidences to {sample.notes:,} notes")
+    return record_of(fit_confidences(sample, map_of(base)), models_digest(base))
+
+
+def _sample_of_datasets(datasets: list[Path], base: "Bundle", *, leave_one_out: bool) -> "Sample":
+    from streamproc.calibration.choice import MOST_NOTES  # noqa: PLC0415
+    from streamproc.evaluation.calibration_sample import dataset_sample, even  # noqa: PLC0415
+    from streamproc.evaluation.dataset import Split  # noqa: PLC0415
+    from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415
+    from streamproc.inference.calibration import Identity  # noqa: PLC0415
+    from streamproc.inference.calibration_file import with_map  # noqa: PLC0415
+    from streamproc.inference.onnx import load_models  # noqa: PLC0415
+
+    models = load_models(with_map(base, Identity()), load_settings().inference_threads)
     thresholds = Thresholds.of(base.manifest.recall)
-    random = np.random.default_rng(0)
-    rows = [valid_rows(each, thresholds, random) for each in prepare_datasets(datasets, base)]
-    fitted = fit_map(base, rows)
-    calibrator = msgspec.structs.replace(calibrator, map=fitted)
-    write_bundle(base, output, msgspec.structs.replace(base.manifest, calibrator=calibrator))
-    typer.echo(fitted)
+    split = Split.TRAIN if leave_one_out else Split.VALID
+    samples = [
+        dataset_sample(each, split, thresholds, models, most=MOST_NOTES)
+        for each in prepare_datasets(datasets, base)
+    ]
+    asyncio.run(models.close())
+    return even(samples)
+
+
+async def _held_out(chosen: "LocalFiles", base: "Bundle") -> "tuple[Sample, Float64]":
+    """Notes and the confidences of their candidates, by a map that was not fitted to them.
+
+    Notes that the map in force was not fitted to where there are enough; else cross-fitted confidences.
+    """
+    from streamproc.calibration.choice import LEAST_NOTES, MOST_NOTES, fit_confidences  # noqa: PLC0415
+    from streamproc.calibration.sample import confidence_of  # noqa: PLC0415
+    from streamproc.cli.progress import loading_progress  # noqa: PLC0415
+    from streamproc.inference.calibration_file import map_of  # noqa: PLC0415
+    from streamproc.pipeline.local_confidences import sample_of_files, with_local_confidences  # noqa: PLC0415
+
+    settings = load_settings()
+    with loading_progress() as progress:
+        in_force, sentence = await with_local_confidences(settings, base, chosen, progress)
+        say(sentence)
+        sample = await sample_of_files(settings, base, chosen, progress, skip=MOST_NOTES)
+        if sample.notes >= LEAST_NOTES:
+            return sample, confidence_of(sample, map_of(in_force))
+        sample = await sample_of_files(settings, base, chosen, progress)
+    if sample.notes < LEAST_NOTES:
+        raise UserError(
+            f"{chosen.history}: {sample.notes} labelled notes are too few to promise anything: {LEAST_NOTES} at least"
+        )
+    if in_force is base:
+        return sample, confidence_of(sample, map_of(base))
+    return sample, fit_confidences(sample, map_of(base)).held_out
+
+
+def _write(record: "CalibrationRecord", base: "Bundle", output: Path, names: list[str]) -> None:
+    from streamproc.calibration.record import write_record  # noqa: PLC0415
+    from streamproc.inference.calibration_file import with_map  # noqa: PLC0415
+
+    if output.suffix == ".json":
+        write_record(record, output)
+        say(f"{output}: start every worker with STREAMPROC_CALIBRATION={output}")
+        return
+    manifest = with_map(base, record.map).manifest
+    if manifest.calibrator is not None:
+        known = manifest.calibrator.training_data
+        fitted_on = (*known, *(name for name in names if name not in known))
+        calibrator = msgspec.structs.replace(manifest.calibrator, training_data=fitted_on)
+        manifest = msgspec.structs.replace(manifest, calibrator=calibrator)
+    write_bundle(base, output, manifest)
+
+
+def _tell(routes: "Routes", notes: int, target: float) -> None:
+    for each in routes.kinds:
+        say(f"{each.kind}: {_in_words(each.accept, each.review_threshold, target)}")
+    yields = routes.yields
+    say(
+        f"on {notes:,} labelled notes: {yields.tags_a_note:.2f} tags a note, "
+        f"{yields.notes_with_a_tag:.1%} of the notes with a tag, {yields.reviews_a_note:.2f} for review a note"
+    )
+
+
+def _in_words(accept: "KindThreshold", review: float | None, target: float) -> str:
+    if accept.too_few:
+        return (
+            f"no threshold: {accept.emitted} candidates are too few to promise {target:g}, {accept.needed} right ones "
+            "would be needed at least; what holds for all kinds holds"
+        )
+    if accept.threshold is None:
+        return (
+            f"no threshold: of the {accept.emitted} most confident {accept.right:.3f} are right, at least "
+            f"{accept.bound:.3f} with 95 % confidence; what holds for all kinds holds"
+        )
+    waiting = "nothing for review" if review is None else f"review from {review:g} on"
+    return (
+        f"accept from {accept.threshold:g} on ({accept.emitted} tags, {accept.right:.3f} right, at least "
+        f"{accept.bound:.3f} with 95 % confidence), {waiting}"
+    )

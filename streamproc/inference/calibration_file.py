@@ -14,7 +14,7 @@ from streamproc.errors import BundleError
 from streamproc.inference.bundle import Bundle
 from streamproc.inference.calibration import CalibrationMap
 
-__all__ = ["CalibrationFile", "models_digest", "read_calibration", "with_calibration", "with_map"]
+__all__ = ["CalibrationFile", "map_of", "models_digest", "read_calibration", "with_calibration", "with_map"]
 
 
 class CalibrationFile(msgspec.Struct, frozen=True):
@@ -43,6 +43,17 @@ def models_digest(bundle: Bundle) -> str:
         digest.update(manifest.files[name].encode())
     digest.update(msgspec.json.encode(manifest.recall, order="deterministic"))
     return digest.hexdigest()
+
+
+def map_of(bundle: Bundle) -> CalibrationMap:
+    """The bundle's calibration map.
+
+    Raises:
+        BundleError: the bundle has no calibrator.
+    """
+    if bundle.manifest.calibrator is None:
+        raise BundleError(f"{bundle.path} has no trained calibrator: use a complete bundle")
+    return bundle.manifest.calibrator.map
 
 
 def with_map(bundle: Bundle, calibration: CalibrationMap) -> Bundle:

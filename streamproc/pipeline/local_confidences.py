@@ -14,15 +14,14 @@ from streamproc.calibration.choice import LEAST_NOTES, MOST_NOTES, fit_confidenc
 from streamproc.calibration.record import CalibrationRecord, in_words, read_record, record_of, write_record
 from streamproc.calibration.sample import Labelled, Sample, Surroundings, draw, gold_of, take_sample
 from streamproc.config import FitConfidences, Settings
-from streamproc.errors import BundleError
 from streamproc.events.graph import Origin
 from streamproc.graph.knowledge_view import KnowledgeView
 from streamproc.graph.store import MilvusGraph
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.backend import open_models
 from streamproc.inference.bundle import Bundle
-from streamproc.inference.calibration import CalibrationMap, Identity
-from streamproc.inference.calibration_file import models_digest, with_map
+from streamproc.inference.calibration import Identity
+from streamproc.inference.calibration_file import map_of, models_digest, with_map
 from streamproc.inference.protocols import Float32, Models
 from streamproc.pipeline.local import LocalFiles, LocalGraph, Progress, kept_directory, open_local_graph
 from streamproc.pipeline.tagging import SEGMENTS
@@ -90,7 +89,7 @@ async def fit_to_files(
     """
     if chosen.history is None:
         return LocalFit(0, None)
-    in_force, models = _map_of(bundle), models_digest(bundle)
+    in_force, models = map_of(bundle), models_digest(bundle)
     cache = settings.cache_dir.expanduser()
     kept = kept_directory(chosen, bundle.manifest.encoder.float_sha256, cache)
     file = kept / f"calibration-{models[:16]}.json"
@@ -106,11 +105,18 @@ async def fit_to_files(
 
 
 async def sample_of_files(
-    settings: Settings, bundle: Bundle, chosen: LocalFiles, progress: Progress, seed: int = 0
+    settings: Settings, bundle: Bundle, chosen: LocalFiles, progress: Progress, *, skip: int = 0
 ) -> Sample:
     """Labelled notes of the history, drawn at random, each recalled as if it were new and judged without a map.
 
     Where there are fewer than ``LEAST_NOTES`` of them, nothing is recalled and the sample has only their number.
+
+    Args:
+        settings: where models run and where the cache is.
+        bundle: its models judge.
+        chosen: tags, labelled history, knowledge.
+        progress: told how far it is.
+        skip: leave out so many notes that would be drawn first; ``MOST_NOTES`` are those the map is fitted to.
 
     Raises:
         InputFileError: a file cannot be read, or a line of it cannot be used.
@@ -123,7 +129,7 @@ async def sample_of_files(
                 chosen, models.encoder, settings.cache_dir.expanduser(), Path(workspace), progress
             )
             try:
-                return await _sample(graph, models, Thresholds.of(bundle.manifest.recall), progress, seed)
+                return await _sample(graph, models, Thresholds.of(bundle.manifest.recall), progress, skip)
             finally:
                 await graph.store.close()
     finally:
@@ -131,15 +137,15 @@ async def sample_of_files(
 
 
 async def _sample(
-    graph: LocalGraph, models: Models, thresholds: Thresholds, progress: Progress, seed: int
+    graph: LocalGraph, models: Models, thresholds: Thresholds, progress: Progress, skip: int
 ) -> Sample:
     snapshot = graph.knowledge.snapshot()
     view = KnowledgeView(snapshot)
     notes = {note.note_id: note for note in graph.history}.values()  # of one id the last line counts
     labelled = [each for each in (Labelled(note, gold_of(note, view)) for note in notes) if each.gold]
-    if len(labelled) < LEAST_NOTES:
-        return Sample.empty(len(labelled))
-    drawn = [labelled[place] for place in draw(len(labelled), MOST_NOTES, seed)]
+    if len(labelled) - skip < LEAST_NOTES:
+        return Sample.empty([each.gold for each in labelled[skip:]])
+    drawn = [labelled[place] for place in draw(len(labelled), MOST_NOTES, skip)]
     return await take_sample(
         drawn,
         await _vectors(graph.store, [each.note.note_id for each in drawn]),
@@ -164,9 +170,3 @@ async def _vectors(store: MilvusGraph, note_ids: Sequence[str]) -> Float32:
             if place is not None:
                 vectors[place] = row.vector
     return vectors
-
-
-def _map_of(bundle: Bundle) -> CalibrationMap:
-    if bundle.manifest.calibrator is None:
-        raise BundleError(f"{bundle.path} has no trained calibrator: use a complete bundle")
-    return bundle.manifest.calibrator.map

@@ -23,6 +23,7 @@ def sample_of(truth, notes, seed=0, kinds=("topic",)):
         probability,
         right,
         np.repeat(np.arange(notes), ROWS_A_NOTE),
+        np.full(rows, "tag"),
         random.choice(np.array(kinds), rows),
-        notes,
+        [frozenset({"tag"})] * notes,
     )
