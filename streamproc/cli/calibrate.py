@@ -181,10 +181,11 @@ def _chosen(datasets: list[Path] | None, tags: Path | None, history: Path | None
 
 def _record_of_files(chosen: "LocalFiles", base: "Bundle") -> "CalibrationRecord":
     from streamproc.cli.progress import loading_progress  # noqa: PLC0415
+    from streamproc.inference.backend import open_models  # noqa: PLC0415
     from streamproc.pipeline.local_confidences import fit_to_files  # noqa: PLC0415
 
     with loading_progress() as progress:
-        fit = asyncio.run(fit_to_files(load_settings(), base, chosen, progress))
+        fit = asyncio.run(fit_to_files(load_settings(), base, chosen, open_models, progress))
     if fit.record is None:
         raise UserError(f"{chosen.history}: {fit.sentence}; nothing was written")
     return fit.record
@@ -232,17 +233,18 @@ async def _held_out(chosen: "LocalFiles", base: "Bundle") -> "tuple[Sample, Floa
     from streamproc.calibration.choice import LEAST_NOTES, MOST_NOTES, fit_confidences  # noqa: PLC0415
     from streamproc.calibration.sample import confidence_of  # noqa: PLC0415
     from streamproc.cli.progress import loading_progress  # noqa: PLC0415
+    from streamproc.inference.backend import open_models  # noqa: PLC0415
     from streamproc.inference.calibration_file import map_of  # noqa: PLC0415
     from streamproc.pipeline.local_confidences import sample_of_files, with_local_confidences  # noqa: PLC0415
 
     settings = load_settings()
     with loading_progress() as progress:
-        in_force, sentence = await with_local_confidences(settings, base, chosen, progress)
+        in_force, sentence = await with_local_confidences(settings, base, chosen, open_models, progress)
         say(sentence)
-        sample = await sample_of_files(settings, base, chosen, progress, skip=MOST_NOTES)
+        sample = await sample_of_files(settings, base, chosen, open_models, progress, skip=MOST_NOTES)
         if sample.notes >= LEAST_NOTES:
             return sample, confidence_of(sample, map_of(in_force))
-        sample = await sample_of_files(settings, base, chosen, progress)
+        sample = await sample_of_files(settings, base, chosen, open_models, progress)
     if sample.notes < LEAST_NOTES:
         raise UserError(
             f"{chosen.history}: {sample.notes} labelled notes are too few to promise anything: {LEAST_NOTES} at least"

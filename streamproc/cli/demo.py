@@ -118,7 +118,9 @@ async def _open_parts(run: _Run, settings: Settings, workspace: Path, view: "Dem
 
     chosen = LocalFiles.chosen(run.tags, run.history)
     with loading_progress() as progress:
-        bundle, sentence = await with_local_confidences(settings, load_bundle(settings), chosen, progress)
+        bundle, sentence = await with_local_confidences(
+            settings, load_bundle(settings), chosen, open_models, progress
+        )
         models = open_models(settings, bundle)
         graph = await open_local_graph(
             chosen, models.encoder, settings.cache_dir.expanduser(), workspace, progress

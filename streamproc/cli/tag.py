@@ -116,7 +116,7 @@ async def _tag(run: _Run) -> int:
     chosen = LocalFiles.chosen(run.tags, run.history)
     with tempfile.TemporaryDirectory(prefix="streamproc-") as workspace, loading_progress() as progress:
         bundle, sentence = await with_local_confidences(
-            run.settings, load_bundle(run.settings), chosen, progress
+            run.settings, load_bundle(run.settings), chosen, open_models, progress
         )
         typer.echo(sentence, err=True)
         models = open_models(run.settings, bundle)

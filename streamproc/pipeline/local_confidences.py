@@ -4,7 +4,7 @@ The map is kept beside the graph, under the models it belongs to, so a second st
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from streamproc.events.graph import Origin
 from streamproc.graph.knowledge_view import KnowledgeView
 from streamproc.graph.store import MilvusGraph
 from streamproc.graph.thresholds import Thresholds
-from streamproc.inference.backend import open_models
 from streamproc.inference.bundle import Bundle
 from streamproc.inference.calibration import Identity
 from streamproc.inference.calibration_file import map_of, models_digest, with_map
@@ -26,7 +25,11 @@ from streamproc.inference.protocols import Float32, Models
 from streamproc.pipeline.local import LocalFiles, LocalGraph, Progress, kept_directory, open_local_graph
 from streamproc.pipeline.tagging import SEGMENTS
 
-__all__ = ["LocalFit", "fit_to_files", "sample_of_files", "with_local_confidences"]
+__all__ = ["LocalFit", "OpenModels", "fit_to_files", "sample_of_files", "with_local_confidences"]
+
+
+OpenModels = Callable[[Settings, Bundle], Models]
+"""``inference.backend.open_models``, or what a test puts in its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class LocalFit:
 
 
 async def with_local_confidences(
-    settings: Settings, bundle: Bundle, chosen: LocalFiles, progress: Progress
+    settings: Settings, bundle: Bundle, chosen: LocalFiles, open_models: OpenModels, progress: Progress
 ) -> tuple[Bundle, str]:
     """The bundle with the map that these files ask for, and a sentence that says so.
 
@@ -66,14 +69,14 @@ async def with_local_confidences(
         return bundle, f"confidences are those of {settings.calibration}"
     if settings.fit_confidences is FitConfidences.OFF:
         return bundle, "confidences are the bundle's: STREAMPROC_FIT_CONFIDENCES is off"
-    fit = await fit_to_files(settings, bundle, chosen, progress)
+    fit = await fit_to_files(settings, bundle, chosen, open_models, progress)
     if fit.record is None or not fit.record.form:
         return bundle, fit.sentence
     return with_map(bundle, fit.record.map), fit.sentence
 
 
 async def fit_to_files(
-    settings: Settings, bundle: Bundle, chosen: LocalFiles, progress: Progress
+    settings: Settings, bundle: Bundle, chosen: LocalFiles, open_models: OpenModels, progress: Progress
 ) -> LocalFit:
     """Fit the map to the labelled history among the files, or take it from the cache.
 
@@ -81,6 +84,7 @@ async def fit_to_files(
         settings: where models run and where the cache is.
         bundle: whose map is in force.
         chosen: tags, labelled history, knowledge.
+        open_models: opens the models of a bundle.
         progress: told how far it is.
 
     Raises:
@@ -96,7 +100,7 @@ async def fit_to_files(
     record = read_record(file)
     if record is not None and record.models == models:
         return LocalFit(record.notes, record)
-    sample = await sample_of_files(settings, bundle, chosen, progress)
+    sample = await sample_of_files(settings, bundle, chosen, open_models, progress)
     if sample.notes < LEAST_NOTES:
         return LocalFit(sample.notes, None)
     record = record_of(fit_confidences(sample, in_force), models)
@@ -105,7 +109,13 @@ async def fit_to_files(
 
 
 async def sample_of_files(
-    settings: Settings, bundle: Bundle, chosen: LocalFiles, progress: Progress, *, skip: int = 0
+    settings: Settings,
+    bundle: Bundle,
+    chosen: LocalFiles,
+    open_models: OpenModels,
+    progress: Progress,
+    *,
+    skip: int = 0,
 ) -> Sample:
     """Labelled notes of the history, drawn at random, each recalled as if it were new and judged without a map.
 
@@ -115,6 +125,7 @@ async def sample_of_files(
         settings: where models run and where the cache is.
         bundle: its models judge.
         chosen: tags, labelled history, knowledge.
+        open_models: opens the models of a bundle.
         progress: told how far it is.
         skip: leave out so many notes that would be drawn first; ``MOST_NOTES`` are those the map is fitted to.
 

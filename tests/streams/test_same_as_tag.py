@@ -27,7 +27,7 @@ async def streamed(settings, cache, workspace):
 
     async def open_parts(settings):
         chosen, silent = LocalFiles.chosen(None, None), lambda *_: None
-        bundle, _ = await with_local_confidences(settings, load_bundle(settings), chosen, silent)
+        bundle, _ = await with_local_confidences(settings, load_bundle(settings), chosen, open_models, silent)
         models = open_models(settings, bundle)
         graph = await open_local_graph(chosen, models.encoder, cache, workspace, silent)
 
