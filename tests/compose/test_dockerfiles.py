@@ -12,6 +12,7 @@ import pytest
 
 from tests.compose.conftest import COMPOSE
 from tests.compose.dockerfile import health_check, instructions, only, stages
+from tests.compose.go_programs import built_or_skip
 
 ROOT = COMPOSE.parent
 WORKER = COMPOSE / "Dockerfile"
@@ -24,6 +25,23 @@ KNOWN = {
 
 def pins(text):
     return dict(re.findall(r"([a-z0-9-]+)==([\w.]+)", text))
+
+
+def lint(*files):
+    program = built_or_skip("dockerfile_lint")
+    return subprocess.run([program, *files], capture_output=True, text=True, check=True).stdout
+
+
+def test_buildkit_reads_them_and_its_linter_has_nothing_against_them():
+    assert lint(WORKER, TRITON) == ""
+
+
+def test_the_linter_would_say_what_is_wrong(tmp_path):
+    wrong = tmp_path / "Dockerfile"
+    wrong.write_text("FROM python:3.11 as build\nCOPYY . .\n")
+    found = lint(wrong)
+    assert "FromAsCasing" in found
+    assert "unknown instruction: COPYY" in found
 
 
 @pytest.mark.parametrize("file", [WORKER, TRITON])
