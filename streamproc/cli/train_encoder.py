@@ -7,6 +7,7 @@ import typer
 
 from streamproc.cli.bundles import Datasets, say
 from streamproc.cli.progress import loading_progress
+from streamproc.config import load_settings
 from streamproc.errors import UserError
 
 __all__ = ["train_encoder"]
@@ -59,7 +60,16 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
             f"training needs what is not installed ({error.name}): pip install 'streamproc[train]'"
         ) from None
     with loading_progress() as progress:
-        manifest = train(data, output, recipe, name=name, version=version, progress=progress, say=say)
+        manifest = train(
+            data,
+            output,
+            recipe,
+            name=name,
+            version=version,
+            threads=load_settings().inference_threads,
+            progress=progress,
+            say=say,
+        )
     typer.echo(f"{output}: {manifest.name}-{manifest.version}, the encoder alone")
     sets = " ".join(str(each) for each in datasets)
     say(

@@ -34,6 +34,7 @@ def train_encoder(
     name: str,
     version: str,
     checkpoint: Path | None = None,
+    threads: int = 0,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Manifest:
@@ -52,13 +53,14 @@ def train_encoder(
         name: the bundle's name.
         version: the bundle's version.
         checkpoint: directory of a BERT-like transformers checkpoint to start from; None: all-MiniLM-L6-v2.
+        threads: of torch; 0 for as many as there are cores available.
         progress: told epoch, batches done, all batches.
         say: told what each epoch came to.
 
     Raises:
         UserError: the saved run is another one, or no epoch was better on valid than no training.
     """
-    torch.set_num_threads(available_cores())
+    torch.set_num_threads(threads or available_cores())
     journal = Journal(output.with_name(f"{output.name}.training"))
     encoder = SentenceEncoder(checkpoint or _CHECKPOINT, recipe.max_tokens)
     run = fine_tune(encoder, data, recipe, journal, progress=progress, say=say)

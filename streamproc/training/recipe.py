@@ -30,7 +30,7 @@ class Recipe(msgspec.Struct, frozen=True):
     learning_rate: float = 1e-4
     temperature: float = 0.05
     max_tokens: int = 64
-    save_batches: int = 50
+    save_batches: int = 25
 
     def learning_rate_after(self, epochs_done: float) -> float:
         """The learning rate when so many epochs, whole and in part, are done."""

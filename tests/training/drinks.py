@@ -9,10 +9,13 @@ TAGS = [{"tag": "tea"}, {"tag": "pot"}, {"tag": "coffee"}, {"tag": "cup"}]
 
 def _rows(split, fillers):
     return [
-        {"id": f"{split}-{word}-{place}", "text": f"{filler} {word} {other}", "tags": tags}
+        {
+            "id": f"{split}-{word}-{place}",
+            "text": f"{filler} {word} {('hot', 'cold')[place % 2]}",
+            "tags": tags,
+        }
         for place, filler in enumerate(fillers)
         for word, tags in (("tea", ["tea", "pot"]), ("coffee", ["coffee", "cup"]))
-        for other in ("hot", "cold")[place % 2 : place % 2 + 1]
     ]
 
 
