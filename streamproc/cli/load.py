@@ -38,7 +38,15 @@ def tags(file: File) -> None:
 
 
 @app.command()
-def notes(file: File) -> None:
+def notes(
+    file: File,
+    calibration: Annotated[
+        Path,
+        typer.Option(
+            help="Where the confidences that are fitted to these notes are written, for STREAMPROC_CALIBRATION."
+        ),
+    ] = Path("calibration.json"),
+) -> None:
     """Load labelled history: notes whose tags are known.
 
     New notes get the tags of notes like them.
@@ -46,15 +54,21 @@ def notes(file: File) -> None:
     A line is {"id": "h1", "title": "…", "text": "…", "tags": ["coffee"]}; a tag goes by its tag_id, or by its
     exact name if it has none of its own. The notes are not tagged and nothing appears on notes.tagged.
 
+    Some hundred labelled notes are enough to fit the confidences to this repository: the map is written to a file
+    that all workers are given (STREAMPROC_FIT_CONFIDENCES=off leaves that out). Import tags first.
+
     Example: streamproc import notes labelled.jsonl
     """
+    from streamproc.cli.first_day import require_writable, write_calibration  # noqa: PLC0415 - a quick --help
     from streamproc.inference.backend import load_bundle  # noqa: PLC0415 - a quick --help
 
     settings = load_settings()
+    require_writable(calibration)
     encoder = load_bundle(settings).manifest.encoder.float_sha256
     topic = TopicNames(settings.topic_prefix).graph_notes
     source = RecordFile(file, history_record(topic, settings, file.name, encoder), settings.max_output_bytes)
     publish_file(settings, topic, source)
+    write_calibration(settings, file, calibration)
 
 
 @app.command()

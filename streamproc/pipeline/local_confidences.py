@@ -14,6 +14,7 @@ from streamproc.calibration.choice import LEAST_NOTES, MOST_NOTES, fit_confidenc
 from streamproc.calibration.record import CalibrationRecord, in_words, read_record, record_of, write_record
 from streamproc.calibration.sample import Labelled, Sample, Surroundings, draw, gold_of, take_sample
 from streamproc.config import FitConfidences, Settings
+from streamproc.events.files import note_from_row, read_events
 from streamproc.events.graph import Origin
 from streamproc.graph.knowledge_view import KnowledgeView
 from streamproc.graph.store import MilvusGraph
@@ -100,6 +101,9 @@ async def fit_to_files(
     record = read_record(file)
     if record is not None and record.models == models:
         return LocalFit(record.notes, record)
+    with_tags = sum(bool(note.tags) for note in read_events(chosen.history, note_from_row))
+    if with_tags < LEAST_NOTES:  # and no more of them can be labelled: nothing needs to be opened
+        return LocalFit(with_tags, None)
     sample = await sample_of_files(settings, bundle, chosen, open_models, progress)
     if sample.notes < LEAST_NOTES:
         return LocalFit(sample.notes, None)

@@ -3,9 +3,12 @@
 import json
 
 from streamproc.cli.load import app
+from streamproc.config import load_settings
 from streamproc.errors import InputFileError
 from streamproc.events.codec import decode_graph_note, decode_tag
+from streamproc.inference.backend import load_bundle
 from streamproc.inference.bundle import Bundle, default_bundle_path
+from streamproc.inference.calibration_file import map_of
 
 
 def test_labelled_history_becomes_notes_of_the_graph(runner, broker, jsonl, records):
@@ -43,6 +46,35 @@ def test_the_sample_repository_can_be_imported(runner, broker, records):
     assert [change.name for change in changes] == [
         json.loads(line)["tag"] for line in tags.read_text().splitlines() if line.strip()
     ]
+
+
+def test_labelled_history_gives_confidences_for_every_worker(runner, broker, tmp_path, monkeypatch):
+    monkeypatch.setenv("STREAMPROC_CACHE_DIR", str(tmp_path / "cache"))
+    samples = default_bundle_path().parents[1] / "samples"
+    assert runner.invoke(app, ["tags", str(samples / "tags.jsonl")]).exit_code == 0
+    file = tmp_path / "calibration.json"
+    result = runner.invoke(app, ["notes", str(samples / "history.jsonl"), "--calibration", str(file)])
+    assert result.exit_code == 0, result.exception
+    assert f"STREAMPROC_CALIBRATION={file}" in result.stderr
+    before = map_of(load_bundle(load_settings()))
+    monkeypatch.setenv("STREAMPROC_CALIBRATION", str(file))
+    assert map_of(load_bundle(load_settings())) != before
+
+
+def test_a_few_labelled_notes_leave_confidences_as_they_are(runner, broker, jsonl, tmp_path):
+    file = jsonl({"id": "h1", "text": "x", "tags": ["tea"]})
+    result = runner.invoke(app, ["notes", str(file), "--calibration", str(tmp_path / "calibration.json")])
+    assert "confidences stay as they are: 1 labelled notes" in result.stderr
+    assert not (tmp_path / "calibration.json").exists()
+
+
+def test_a_calibration_that_could_not_be_written_is_refused_before_anything_is_sent(
+    runner, broker, jsonl, tmp_path, records
+):
+    file = jsonl({"id": "h1", "text": "x", "tags": ["tea"]})
+    result = runner.invoke(app, ["notes", str(file), "--calibration", str(tmp_path / "no" / "c.json")])
+    assert isinstance(result.exception, InputFileError)
+    assert records("graph.notes") == []
 
 
 def test_knowledge_is_imported(runner, broker, jsonl, records):

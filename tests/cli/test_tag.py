@@ -123,6 +123,25 @@ def test_the_graph_stays_as_it_is_unless_told_to_learn(tmp_path):
     assert neighbours() == {"h", "first"}
 
 
+def test_confidences_are_fitted_to_the_history_and_that_is_said(tmp_path, monkeypatch):
+    data = b'{"id": "a", "title": "Sourdough is sluggish"}\n'
+    fitted = run("-", data=data)
+    assert "confidences fitted to 496 labelled notes" in fitted.stderr
+    assert run("-", data=data).stderr == fitted.stderr  # from the cache
+    monkeypatch.setenv("STREAMPROC_FIT_CONFIDENCES", "off")
+    left = run("-", data=data)
+    assert "STREAMPROC_FIT_CONFIDENCES is off" in left.stderr
+    versions = [lines(result.stdout)[0]["models"]["calibrator"] for result in (fitted, left)]
+    assert versions[0] != versions[1]
+    assert versions[0].partition("+")[0] == versions[1].partition("+")[0]
+
+
+def test_few_labelled_notes_leave_the_bundles_confidences(tmp_path):
+    (tmp_path / "history.jsonl").write_text('{"id": "h", "text": "Tomatoes.", "tags": ["Gardening"]}\n')
+    result = run("-", "--history", tmp_path / "history.jsonl", data=b'{"id": "a", "text": "Tomatoes"}\n')
+    assert "1 labelled notes are too few" in result.stderr
+
+
 def test_learning_into_a_server_is_refused(monkeypatch):
     monkeypatch.setenv("STREAMPROC_MILVUS_URI", "http://127.0.0.1:1")
     assert isinstance(run("-", "--learn", data=b"").exception, SettingsError)
