@@ -23,7 +23,7 @@ from streamproc.inference.triton import connect, load_triton_models
 from streamproc.inference.triton_control import Version, triton_control
 from streamproc.inference.triton_float_form import float_form
 
-__all__ = ["Loaded", "Rollout"]
+__all__ = ["Loaded", "Rollout", "in_form_of"]
 
 TOLERANCE = {Profile.CPU: 1e-3, Profile.GPU: 5e-3}
 """How far Triton's values may be from those in process: of the same file, or of its float form run as fp16."""
@@ -118,7 +118,7 @@ class Rollout:
         features = 0 if tagger is None else len(tagger.features)
         theirs = load_triton_models(settings.model_copy(update={"inference": Inference.TRITON}), self.bundle)
         try:
-            with _reference(self.bundle, self.profile) as reference:
+            with in_form_of(self.profile, self.bundle) as reference:
                 ours = load_models(reference, settings.inference_threads)
                 try:
                     agreement = await compare(ours, theirs, features)
@@ -173,8 +173,17 @@ def _taken_back_on_failure(directory: Path, models: Sequence[str], number: int) 
 
 
 @contextmanager
-def _reference(bundle: Bundle, profile: Profile) -> Iterator[Bundle]:
-    """The bundle in the form that the profile serves."""
+def in_form_of(profile: Profile, bundle: Bundle) -> Iterator[Bundle]:
+    """The bundle in the form that the profile serves: what its values are to be compared with.
+
+    Args:
+        profile: for GPUs, a copy whose models are in their float form; it is gone after the block.
+        bundle: verified.
+
+    Raises:
+        BundleError: a model has no float form.
+        UserError: the gpu profile needs a package that is not installed.
+    """
     if profile is Profile.CPU:
         yield bundle
         return

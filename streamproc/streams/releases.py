@@ -30,6 +30,8 @@ __all__ = ["LOOK_SECONDS", "Probe", "Release", "Releases"]
 
 log = structlog.get_logger(__name__)
 
+_Fingerprint = tuple[str, bytes, bytes]
+
 LOOK_SECONDS = 5.0
 """How soon a worker notices another release; to look costs two system calls."""
 
@@ -95,7 +97,7 @@ class Releases:
         self._current = first
         self._opening = opening
         self._clock = clock
-        self._seen = _fingerprint(first.bundle)
+        self._seen = _fingerprint(first.bundle.path, settings.calibration)
         self._reported: set[str] = set()
         self.dimension = first.models.encoder.dimension
         self.weights_hash = first.models.encoder.weights_hash
@@ -144,11 +146,13 @@ class Releases:
             UserError: that bundle cannot be used.
             TransientError: its models are not served yet.
         """
-        path = configured_bundle(self._settings)
-        if await asyncio.to_thread(_fingerprint_at, path) == self._seen:
+        settings = self._settings
+        # Taken before the bundle is read: what changes meanwhile is seen the next time.
+        found = await asyncio.to_thread(_fingerprint, configured_bundle(settings), settings.calibration)
+        if found == self._seen:
             WAITING.set(0)
             return
-        bundle = await asyncio.to_thread(load_bundle, self._settings)
+        bundle = await asyncio.to_thread(load_bundle, settings)
         if bundle.manifest.encoder.float_sha256 != self.weights_hash:
             raise GraphMismatchError(
                 f"{bundle.path} has another encoder than the graph that this worker uses; embed the graph anew with "
@@ -161,15 +165,15 @@ class Releases:
         except BaseException:
             await release.close()
             raise
-        await self._change_to(release)
+        await self._change_to(release, found)
 
     async def close(self) -> None:
         """Give back what the release in use holds."""
         await self._current.close()
 
-    async def _change_to(self, release: Release) -> None:
+    async def _change_to(self, release: Release, seen: _Fingerprint) -> None:
         former, self._current = self._current, release
-        self._seen = _fingerprint(release.bundle)
+        self._seen = seen
         self._reported.clear()
         WAITING.set(0)
         log.info(
@@ -211,11 +215,7 @@ def _name(bundle: Bundle) -> str:
     return f"{bundle.manifest.name}-{bundle.manifest.version}"
 
 
-def _fingerprint(bundle: Bundle) -> tuple[str, bytes]:
-    return _fingerprint_at(bundle.path)
-
-
-def _fingerprint_at(path: Path) -> tuple[str, bytes]:
-    """What tells one release from another: where it is, and its manifest with the hashes of all its files."""
-    resolved = path.resolve()
-    return str(resolved), (resolved / MANIFEST_FILE).read_bytes()
+def _fingerprint(bundle: Path, calibration: Path | None) -> _Fingerprint:
+    """What tells one release from another: where it is, its manifest with the hashes of all its files, its map."""
+    map_file = b"" if calibration is None else calibration.expanduser().read_bytes()
+    return str(bundle), (bundle / MANIFEST_FILE).read_bytes(), map_file

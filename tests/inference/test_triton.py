@@ -217,6 +217,31 @@ async def test_a_version_is_loaded_while_another_serves(bundle: Bundle, tmp_path
         np.testing.assert_array_equal(vectors, before.vectors)
 
 
+@pytest.mark.usefixtures("triton_server")
+async def test_the_newest_version_with_the_weights_is_asked_and_another_one_when_it_goes(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    from tritonclient.grpc.aio import InferenceServerClient
+
+    for version in (1, 2):
+        write_repository(bundle, tmp_path, Profile.CPU, version)
+    with TritonServer(tmp_path) as server:
+        async with served(server.url, bundle) as triton, InferenceServerClient(server.url) as control:
+
+            async def asked() -> dict[str, int]:
+                statistics = await control.get_inference_statistics("encoder")
+                return {each.version: each.execution_count for each in statistics.model_stats}
+
+            before = await triton.encode(SENTENCES)
+            assert (await asked())["1"] == 0
+            assert (await asked())["2"] > 0
+            shutil.rmtree(tmp_path / "encoder/2")
+            await control.load_model("encoder")
+            after = await triton.encode(SENTENCES)
+            assert (await asked()).keys() == {"1"}
+    np.testing.assert_array_equal(after.vectors, before.vectors)
+
+
 async def test_weights_of_another_bundle_are_refused(triton_url: str, bundle: Bundle) -> None:
     other = msgspec.structs.replace(bundle.manifest.encoder, float_sha256="0" * 64)
     another = Bundle(bundle.path, msgspec.structs.replace(bundle.manifest, encoder=other))

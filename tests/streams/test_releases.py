@@ -2,10 +2,14 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
-from streamproc.errors import DependencyDownError, GraphMismatchError
+from streamproc.errors import BundleError, DependencyDownError, GraphMismatchError
+from streamproc.inference.backend import load_bundle
 from streamproc.inference.bundle import Bundle, default_bundle_path
+from streamproc.inference.calibration import Temperature
+from streamproc.inference.calibration_file import CalibrationFile, models_digest
 from streamproc.inference.onnx import load_models
 from streamproc.inference.release import back, point_to
 from streamproc.observability.clock import SystemClock
@@ -71,9 +75,7 @@ class World:
             self.pipelines[version] = Named(version)
             return Release(bundle, models, self.pipelines[version], self.server.probe(version), close)
 
-        self.releases = Releases(
-            settings, opening(Bundle.load(default_bundle_path())), opening, SystemClock()
-        )
+        self.releases = Releases(settings, opening(load_bundle(settings)), opening, SystemClock())
 
     async def version(self):
         ((version, _),) = await self.releases.tag(["a note"])
@@ -81,10 +83,15 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path, link):
+async def models():
     models = load_models(Bundle.load(default_bundle_path()), threads=1)
-    yield World(settings_for("127.0.0.1:1", tmp_path, bundle=link), models)
+    yield models
     await models.close()
+
+
+@pytest.fixture
+def world(tmp_path, link, models):
+    return World(settings_for("127.0.0.1:1", tmp_path, bundle=link), models)
 
 
 async def test_it_changes_over_between_batches_and_closes_the_former_bundle_after_its_last_one(
@@ -106,6 +113,28 @@ async def test_it_changes_over_between_batches_and_closes_the_former_bundle_afte
     await world.releases.look()
     assert await world.version() == SHIPPED.version
     assert world.closed == [SHIPPED.version, NEXT]
+
+
+async def test_another_calibration_file_is_taken_up_like_another_bundle(tmp_path, link, models):
+    file = tmp_path / "calibration.json"
+    fitting = models_digest(Bundle.load(default_bundle_path()))
+
+    def write(calibration, digest=fitting):
+        file.write_bytes(msgspec.json.encode(CalibrationFile(digest, calibration)))
+
+    write(Temperature(2.0))
+    world = World(settings_for("127.0.0.1:1", tmp_path, bundle=link, calibration=file), models)
+    await world.releases.look()
+    assert world.closed == []
+    write(Temperature(3.0))
+    await world.releases.look()
+    assert world.releases.bundle.manifest.calibrator.map == Temperature(3.0)
+    assert world.closed == [SHIPPED.version]
+    # Fitted on other models it is refused, and work goes on.
+    write(Temperature(4.0), "0" * 64)
+    with pytest.raises(BundleError, match="was fitted on other models"):
+        await world.releases.look()
+    assert await world.version() == SHIPPED.version
 
 
 async def test_while_the_server_lacks_the_models_it_goes_on_with_those_it_has(world, link, tmp_path):
