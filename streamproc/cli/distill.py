@@ -82,6 +82,7 @@ def distill(  # noqa: PLR0917 - the options of a command line
     from streamproc.llm.cache import AnswerCache  # noqa: PLC0415 - a quick --help
     from streamproc.llm.tokens import token_counter  # noqa: PLC0415 - a quick --help
     from streamproc.training.distill import (  # noqa: PLC0415 - a quick --help
+        agreement,
         guessed_answer_tokens,
         lessons,
         taught_set,
@@ -139,6 +140,12 @@ def distill(  # noqa: PLR0917 - the options of a command line
     if not taught.notes:
         raise UserError(f"{model} labelled none of the notes{listed}; {output} was not written")
     write_taught_notes(output, taught.notes)
+    agreed = agreement(taught, prepared.dataset.split(Split(split)))
+    if agreed is not None:
+        say(
+            f"tags that people gave these notes have a probability of {agreed.chosen:.2f} on average, other "
+            f"candidates {agreed.others:.2f}"
+        )
     fresh = [outcome.usage for outcome in outcomes if not outcome.cached]
     say(
         f"{output}: {len(taught.notes):,} notes labelled by {model}{listed}; this run used "

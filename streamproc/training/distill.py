@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from streamproc.errors import RefusalError, RejectedQuestionError, StreamprocError, UnreadableAnswerError
-from streamproc.evaluation.dataset import Split
+from streamproc.evaluation.dataset import LabelledNote, Split
 from streamproc.evaluation.prepared import Prepared, recall_all
 from streamproc.evaluation.samples import SAMPLES, History
 from streamproc.graph.thresholds import Thresholds
@@ -16,7 +16,7 @@ from streamproc.training.handbook import Handbook
 from streamproc.training.teacher_labels import TaughtNote
 from streamproc.training.teacher_prompt import PROMPT_VERSION, Lesson, Teaching
 
-__all__ = ["Lessons", "TaughtSet", "guessed_answer_tokens", "lessons", "taught_set"]
+__all__ = ["Agreement", "Lessons", "TaughtSet", "agreement", "guessed_answer_tokens", "lessons", "taught_set"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +127,30 @@ def taught_set(taught: Sequence[Lesson], outcomes: Sequence[Outcome[Teaching]], 
             )
         )
     return TaughtSet(tuple(notes), dict(skipped))
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How a teacher's probabilities go together with people's labels, which it was never shown.
+
+    Attributes:
+        chosen: the mean probability of candidates that people gave the note.
+        others: that of the others; people leave out many tags that would be right.
+    """
+
+    chosen: float
+    others: float
+
+
+def agreement(taught: TaughtSet, notes: Sequence[LabelledNote]) -> Agreement | None:
+    """Compare with the labels of the dataset; None where people chose none of the candidates, or all."""
+    gold = {each.note.note_id: each.gold for each in notes}
+    labels = [(label, gold[note.note_id]) for note in taught.notes for label in note.labels]
+    chosen = [label.probability for label, right in labels if label.tag_id in right]
+    others = [label.probability for label, right in labels if label.tag_id not in right]
+    if not chosen or not others:
+        return None
+    return Agreement(float(np.mean(chosen)), float(np.mean(others)))
 
 
 def _reason(failure: StreamprocError | None) -> str:

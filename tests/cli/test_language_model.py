@@ -25,7 +25,7 @@ def evaluate(dataset, tmp_path):
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
-            timeout=120,
+            timeout=250,
             env={**os.environ, "STREAMPROC_CACHE_DIR": str(tmp_path / "cache"), **environment},
             check=False,
         )

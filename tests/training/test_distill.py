@@ -7,7 +7,7 @@ from streamproc.evaluation.vectors import VectorCache
 from streamproc.events.files import segment_from_row
 from streamproc.graph.thresholds import FITTED
 from streamproc.llm.asking import Outcome
-from streamproc.training.distill import guessed_answer_tokens, lessons, taught_set
+from streamproc.training.distill import agreement, guessed_answer_tokens, lessons, taught_set
 from streamproc.training.handbook import Handbook
 from streamproc.training.teacher_labels import TeacherLabel
 from streamproc.training.teacher_prompt import PROMPT_VERSION, Teaching, teacher_question
@@ -70,6 +70,16 @@ def test_answers_become_labels_and_failures_are_counted_by_reason(prepared):
     assert found.skipped == {"refused": 1, "answered unreadably": 1, "failed for the moment": 1}
     rejected = taught_set(taught[:1], [Outcome(None, RejectedQuestionError("long"))], "tiny")
     assert rejected.skipped == {"not taken by the endpoint": 1}
+
+
+def test_what_the_teacher_says_is_held_against_peoples_labels(prepared):
+    taught = lessons(prepared, FITTED, Handbook()).lessons[:1]
+    labels = (TeacherLabel("tea", 0.8), TeacherLabel("coffee", 0.1), TeacherLabel("rare", 0.3))
+    found = taught_set(taught, [Outcome(Teaching("", labels, ()))], "tiny")
+    agreed = agreement(found, prepared.dataset.train)
+    assert (agreed.chosen, agreed.others) == (pytest.approx(0.8), pytest.approx(0.2))
+    all_right = taught_set(taught, [Outcome(Teaching("", labels[:1], ()))], "tiny")
+    assert agreement(all_right, prepared.dataset.train) is None
 
 
 def test_the_guess_of_an_answers_length_grows_with_the_candidates(prepared):
