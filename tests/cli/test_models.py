@@ -1,5 +1,6 @@
 """``streamproc models``, on a real Triton server."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,9 +8,11 @@ import pytest
 from typer.testing import CliRunner
 
 from streamproc.cli.models import app
+from streamproc.config import Settings
 from streamproc.errors import BundleError, DependencyDownError, SettingsError
 from streamproc.inference.bundle import Bundle, default_bundle_path, write_manifest
 from streamproc.inference.model_repository import Profile, served_models, write_repository
+from streamproc.inference.triton import connect
 from tests.bundles import NEXT, bundle_name, bundle_with_another_encoder, next_bundle
 from tests.servers.triton import TritonServer
 
@@ -47,6 +50,15 @@ def listed(runner: CliRunner) -> dict[tuple[str, int], tuple[str, str, str]]:
     assert result.exit_code == 0, result.exception
     rows = [line.split("\t") for line in result.stdout.splitlines()]
     return {(model, int(number)): (state, holds, use) for model, number, state, holds, use in rows}
+
+
+async def checked(url: str) -> None:
+    """A worker's probe of the shipped bundle."""
+    connection = connect(Settings(triton_url=url), Bundle.load(default_bundle_path()))
+    try:
+        await connection.check()
+    finally:
+        await connection.close()
 
 
 @pytest.mark.usefixtures("server")
@@ -130,6 +142,7 @@ def test_a_version_that_cannot_be_loaded_leaves_everything_as_it_was(
     now = listed(runner)
     assert {now[model, 1][2] for model in ("encoder", "tagger", "calibrator")} == {"used"}
     assert now["tagger", 2][0].startswith("UNAVAILABLE: ")
+    asyncio.run(checked(server.url))
     server.kill()
     server.start()
     assert [use for _, _, use in listed(runner).values()] == ["used", "used", "used"]
