@@ -14,9 +14,9 @@ from pathlib import Path
 
 from streamproc.evaluation.baselines import MATCHING, VOTES
 from streamproc.evaluation.dataset import Dataset, Split, read_dataset
+from streamproc.evaluation.experiment import CANDIDATES
 from streamproc.evaluation.metrics import right_candidates
 from streamproc.evaluation.prepared import prepare, recall_all
-from streamproc.evaluation.protocol import CANDIDATES
 from streamproc.evaluation.related import measure_related, sharing_tags
 from streamproc.evaluation.vectors import VectorCache
 from streamproc.graph.thresholds import FITTED
