@@ -1,5 +1,5 @@
 # Triton loads each copy of this file on its own, outside any package.
-# ruff: noqa: INP001, RUF100
+# ruff: noqa: E402, INP001, RUF100
 """What Triton's python backend runs: one ONNX file of a bundle on the CPU.
 
 ``streamproc export triton`` copies this file into every model of the CPU profile, so it may import
@@ -17,6 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+# Read when the library is loaded: nothing is sent to its makers.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found,unused-ignore]
 
