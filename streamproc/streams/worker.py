@@ -68,7 +68,11 @@ def run_worker(settings: Settings, opening: Callable[[Settings], Awaitable[Parts
     asyncio.set_event_loop(loop)
     # What a person must put right comes first: it should not wait for a broker to be told.
     parts = loop.run_until_complete(_patiently(lambda: opening(settings)))
-    loop.run_until_complete(_patiently(lambda: require_kafka(settings)))
+    try:
+        loop.run_until_complete(_patiently(lambda: require_kafka(settings)))
+    except BaseException:
+        loop.run_until_complete(parts.close())
+        raise
     runtime = Runtime(settings, parts, loop=loop, web=settings.web_port != 0)
     calm_collector()
     worker = _Worker(runtime.app, loop=loop, stdout=sys.stderr, stderr=sys.stderr, redirect_stdouts=False)
