@@ -21,7 +21,7 @@ from streamproc.graph.thresholds import FITTED
 from streamproc.inference.bundle import Bundle, default_bundle_path
 from streamproc.inference.onnx import load_encoder, load_models
 from streamproc.training.fusion import fit_recall
-from streamproc.training.tagger import train_models
+from streamproc.training.tagger import Plan, train_models
 
 NOTES_A_SET = 8000
 
@@ -40,7 +40,7 @@ def main(root: Path, names: list[str], split: Split) -> None:
             bundle = Path(scratch) / name
             shutil.copytree(general.path, bundle)
             thresholds = fit_recall([prepared], FITTED)
-            train_models([prepared], bundle, thresholds, name, notes_a_set=NOTES_A_SET, progress=_say)
+            train_models([prepared], bundle, thresholds, Plan(name, notes_a_set=NOTES_A_SET), _say)
             models = load_models(Bundle.load(bundle))
             report = evaluate(
                 prepared, models, thresholds, bundle=name, trained_on=True, split=split, progress=_say

@@ -283,7 +283,7 @@ def _brought(arm: Figures, frozen: Figures) -> float:
 
 def trained_on_history(prepared: Prepared, general: Bundle, scratch: Path) -> Bundle:
     """A bundle whose recall, tagger and calibrator are fitted to the labelled half alone."""
-    from streamproc.training.tagger import train_models  # noqa: PLC0415 - an extra
+    from streamproc.training.tagger import Plan, train_models  # noqa: PLC0415 - an extra
 
     train, vectors = prepared.dataset.train, prepared.vectors[Split.TRAIN]
     half = _by_date(prepared)[: len(train) // 2]
@@ -306,9 +306,8 @@ def trained_on_history(prepared: Prepared, general: Bundle, scratch: Path) -> Bu
         [history],
         scratch,
         thresholds,
-        "first-half",
-        notes_a_set=TRAINED_NOTES,
-        progress=lambda line: print(line, file=sys.stderr, flush=True),
+        Plan("first-half", notes_a_set=TRAINED_NOTES),
+        lambda line: print(line, file=sys.stderr, flush=True),
     )
     manifest = msgspec.structs.replace(
         manifest, recall=recall_fit(thresholds, [f"{prepared.dataset.name}, first half"])

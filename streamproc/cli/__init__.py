@@ -5,13 +5,12 @@ import sys
 import typer
 
 import streamproc
-from streamproc.cli import calibrate, dataset, dead, export, graph, load, models, publish, topics
+from streamproc.cli import calibrate, dataset, dead, export, graph, load, models, publish, topics, train
 from streamproc.cli.demo import demo
 from streamproc.cli.distill import distill
 from streamproc.cli.doctor import doctor
-from streamproc.cli.evaluate import evaluate, train_app
+from streamproc.cli.evaluate import evaluate
 from streamproc.cli.tag import tag
-from streamproc.cli.train_encoder import train_encoder
 from streamproc.cli.worker import worker
 from streamproc.errors import StreamprocError, UserError
 
@@ -54,8 +53,7 @@ app.add_typer(graph.app, name="graph")
 app.add_typer(models.app, name="models")
 app.command("eval")(evaluate)
 app.add_typer(dataset.app, name="dataset")
-train_app.command("encoder")(train_encoder)
-app.add_typer(train_app, name="train")
+app.add_typer(train.app, name="train")
 app.command()(distill)
 app.add_typer(calibrate.app, name="calibrate")
 app.add_typer(export.app, name="export")

@@ -1,4 +1,4 @@
-"""``streamproc eval`` and ``train``: figures of a bundle, and the training of its models."""
+"""``streamproc eval``: figures of a bundle on a dataset."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,25 +9,15 @@ from rich.console import Console
 
 from streamproc.cli.bundles import (
     BundleOption,
-    Datasets,
-    Output,
     open_bundle,
-    prepare_datasets,
     say,
     vector_cache,
-    write_bundle,
 )
 from streamproc.cli.language_model import LanguageModelName, LanguageModelUrl, missing_rivals, rivals
 from streamproc.config import load_settings
 from streamproc.errors import UserError
 
-__all__ = ["evaluate", "train_app"]
-
-train_app = typer.Typer(
-    help='Train models of a bundle; the extra "train" must be installed.',
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+__all__ = ["evaluate"]
 
 
 def evaluate(  # noqa: PLR0917 - the options of a command line
@@ -136,36 +126,3 @@ def _replace(file: Path, content: bytes) -> None:
     scratch = file.with_name(f".{file.name}.partial")
     scratch.write_bytes(content)
     scratch.replace(file)
-
-
-@train_app.command("tagger")
-def train_tagger(  # noqa: PLR0917 - the options of a command line
-    datasets: Datasets,
-    output: Output,
-    bundle: BundleOption = None,
-    version: Annotated[str, typer.Option(help="Recorded in every output.")] = "1",
-    notes: Annotated[int, typer.Option(help="Labelled notes drawn from each train.", min=1)] = 4000,
-    seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
-) -> None:
-    """Train the tagger and the calibrator on labelled history, each note recalled as if it were new."""
-    from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415 - a quick --help
-
-    try:
-        from streamproc.training.tagger import train_models  # noqa: PLC0415 - a quick --help
-    except ImportError as error:
-        raise UserError(
-            f"training needs what is not installed ({error.name}): pip install 'streamproc[train]'"
-        ) from None
-    base = open_bundle(bundle)
-    prepared = prepare_datasets(datasets, base)
-    write_bundle(base, output, base.manifest)
-    manifest = train_models(
-        prepared,
-        output,
-        Thresholds.of(base.manifest.recall),
-        version,
-        notes_a_set=notes,
-        seed=seed,
-        progress=say,
-    )
-    typer.echo(f"{output}: {manifest.name}-{manifest.version}, models {version}")

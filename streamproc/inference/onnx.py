@@ -25,7 +25,7 @@ from streamproc.inference.rows import evidence_rows, judge_rows, per_request
 from streamproc.inference.session import open_session
 from streamproc.inference.tokenization import WindowTokenizer
 
-__all__ = ["OnnxCalibrator", "OnnxEncoder", "OnnxTagger", "load_encoder", "load_models"]
+__all__ = ["OnnxCalibrator", "OnnxEncoder", "OnnxTagger", "load_encoder", "load_models", "load_tagger"]
 
 
 def load_models(bundle: Bundle, threads: int = 0) -> Models:
@@ -62,6 +62,23 @@ def load_models(bundle: Bundle, threads: int = 0) -> Models:
         ),
         release=release,
     )
+
+
+def load_tagger(bundle: Bundle, threads: int = 0) -> tuple[Tagger, WorkPool]:
+    """The tagger of a bundle alone, and its threads; ``close()`` ends them.
+
+    Args:
+        bundle: a verified bundle.
+        threads: runs at once; 0 for as many as there are cores available.
+
+    Raises:
+        BundleError: the bundle has no tagger, or its file is not what the manifest says.
+        UserError: onnxruntime is not installed.
+    """
+    if bundle.manifest.tagger is None:
+        raise BundleError(f"{bundle.path} has no trained tagger: train one first")
+    pool = WorkPool(threads or available_cores())
+    return _tagger(bundle, bundle.manifest.tagger, pool), pool
 
 
 def _tagger(bundle: Bundle, spec: TaggerSpec, pool: WorkPool) -> Tagger:

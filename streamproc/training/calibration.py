@@ -12,6 +12,7 @@ from streamproc.inference.calibration import CalibrationMap
 from streamproc.inference.confidence import yes_probability
 from streamproc.inference.protocols import Float32
 from streamproc.training.rows import Rows
+from streamproc.training.served import served_logits
 
 __all__ = ["fit_map"]
 
@@ -27,22 +28,16 @@ def fit_map(bundle: Bundle, parts: Sequence[Rows]) -> CalibrationMap:
     probabilities, right = [], []
     for part in parts:
         chosen = random.permutation(len(part.right))[:least]
-        probabilities.append(_probabilities(bundle, part.evidence[chosen]))
+        probabilities.append(_probabilities(bundle, part)[chosen])
         right.append(part.right[chosen])
     return fit_beta(np.concatenate(probabilities), np.concatenate(right))
 
 
-def _probabilities(bundle: Bundle, evidence: Float32) -> Float32:
+def _probabilities(bundle: Bundle, rows: Rows) -> Float32:
     """The exported calibrator's softmax before any map, float32[rows]."""
-    tagger, calibrator = bundle.manifest.tagger, bundle.manifest.calibrator
-    if tagger is None or calibrator is None:
-        raise BundleError(f"{bundle.path} has no trained tagger and calibrator: train them first")
-    logit = _run(bundle, tagger.file, "evidence", evidence)
-    features = np.concatenate([evidence, logit[:, None]], axis=1)
-    return yes_probability(_run(bundle, calibrator.file, "features", features)).astype(np.float32)
-
-
-def _run(bundle: Bundle, file: str, source: str, rows: Float32) -> Float32:
-    session = InferenceSession(str(bundle.file(file)), providers=["CPUExecutionProvider"])
-    output: Float32 = session.run(None, {source: rows})[0]
-    return output
+    calibrator = bundle.manifest.calibrator
+    if calibrator is None:
+        raise BundleError(f"{bundle.path} has no trained calibrator: train one first")
+    features = np.concatenate([rows.evidence, served_logits(bundle, rows)[:, None]], axis=1)
+    session = InferenceSession(str(bundle.file(calibrator.file)), providers=["CPUExecutionProvider"])
+    return yes_probability(session.run(None, {"features": features})[0]).astype(np.float32)

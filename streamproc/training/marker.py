@@ -26,6 +26,7 @@ __all__ = ["MarkerConfig", "MarkerModel"]
 
 _MASKED = -1e4  # far below any score, and still a number in half precision
 _TEXT_HIDDEN = 64
+_FIRST_CORRECTION = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,8 @@ class MarkerModel(nn.Module):  # type: ignore[misc]
         self.evidence = _Evidence(evidence)
         self.hidden = nn.Linear(width + self.evidence.width, _TEXT_HIDDEN)
         self.correction = nn.Linear(_TEXT_HIDDEN, config.outputs)
-        # The first step is the evidence's own judgement.
-        nn.init.zeros_(self.correction.weight)
+        # Small beside the evidence's own judgement, but not nothing: the layers below learn through it.
+        nn.init.normal_(self.correction.weight, std=_FIRST_CORRECTION)
         nn.init.zeros_(self.correction.bias)
 
     def forward(self, note_ids: Tensor, candidate_ids: Tensor, evidence: Tensor) -> Tensor:

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from streamproc.inference.marker_tokens import PADDING, MarkerTokenizer
 from streamproc.inference.protocols import CandidateTag, Float32
 from streamproc.training.marker import MarkerConfig, MarkerModel
+from streamproc.training.marker_training import MarkerTraining
 from streamproc.training.perceptron import Network, logits
 from streamproc.training.rows import VOTE_COLUMNS, Rows
 
-__all__ = ["MarkerTraining", "fit_marker", "marker_logits"]
+__all__ = ["fit_marker", "marker_logits"]
 
 Indices = npt.NDArray[np.int64]
 
@@ -29,35 +30,6 @@ _SORTED_BATCHES = 32  # batches whose notes are sorted by length together: littl
 _CHECKPOINT_STEPS = 250
 _REPORT_STEPS = 100
 _WARMUP = 0.1
-
-
-@dataclass(frozen=True, slots=True)
-class MarkerTraining:
-    """How a model is trained.
-
-    Attributes:
-        epochs: times that every note is seen.
-        batch_notes: notes of a step.
-        candidates: candidates of a note that a step sees.
-        others: how many of them are drawn from those that are neither right nor likely.
-        text_rate: learning rate of the encoder's layers.
-        head_rate: of all that begins untrained.
-        listwise: how much the order within a note counts beside each candidate's probability.
-        names_only: share of notes whose candidates are read without their definitions.
-        without_votes: share of candidates that are shown as if nobody had used their tag yet.
-        seed: of every draw.
-    """
-
-    epochs: int = 1
-    batch_notes: int = 16
-    candidates: int = 12
-    others: int = 3
-    text_rate: float = 1e-4
-    head_rate: float = 1e-3
-    listwise: float = 0.5
-    names_only: float = 0.3
-    without_votes: float = 0.1
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +57,16 @@ def fit_marker(
     training: MarkerTraining,
     *,
     state_file: Path,
-    truth: Float32 | None = None,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> MarkerModel:
     """Train a model, from where an interrupted run of the same training stopped.
 
     Args:
-        rows: candidates with their truth.
+        rows: candidates with their truth, or a probability that mixes in a teacher's belief.
         start: a model that is to learn on, or the shape, checkpoint and evidence network of a new one.
         tokenizer: with the budgets of the model.
         training: how.
         state_file: where the state is kept while it runs; removed at the end.
-        truth: float32[rows], what to learn where it is softer than ``rows.right``: a teacher's belief.
         progress: told how it goes.
     """
     torch.manual_seed(training.seed)
@@ -114,11 +84,10 @@ def fit_marker(
     )
     done = _resume(state_file, model, optimiser, schedule)
     began, step, loss_sum = time.monotonic(), 0, 0.0
-    targets = rows.right if truth is None else truth
     for epoch in range(training.epochs):
         random = np.random.default_rng([training.seed, epoch])
         for some in _batches(rows, groups, texts, training.batch_notes, random):
-            batch = _batch(rows, targets, likely, some, texts, training, random)
+            batch = _batch(rows, likely, some, texts, training, random)
             step += 1
             if step <= done:
                 continue  # drawn again, so that what follows is what an unbroken run would have seen
@@ -148,8 +117,8 @@ def marker_logits(
     order = sorted(range(len(groups)), key=lambda note: len(texts.notes[rows.note[groups[note][0]]]))
     for first in range(0, len(order), batch_notes):
         chosen = [groups[note] for note in order[first : first + batch_notes]]
-        batch = _collate(rows, rows.right, chosen, [np.ones(len(each)) for each in chosen], texts, texts.tags)
-        with torch.autocast(device.type, dtype=torch.bfloat16):
+        batch = _collate(rows, chosen, [np.ones(len(each)) for each in chosen], texts, texts.tags)
+        with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16):
             found = model(
                 *(each.to(device) for each in (batch.note_ids, batch.candidate_ids, batch.evidence))
             )
@@ -235,7 +204,6 @@ def _batches(
 
 def _batch(  # noqa: PLR0917 - all that a batch is made of
     rows: Rows,
-    targets: Float32,
     likely: Float32,
     groups: Sequence[Indices],
     texts: _Texts,
@@ -248,7 +216,7 @@ def _batch(  # noqa: PLR0917 - all that a batch is made of
         chosen.append(group[picked])
         weights.append(weight)
     read = texts.names if random.random() < training.names_only else texts.tags
-    batch = _collate(rows, targets, chosen, weights, texts, read)
+    batch = _collate(rows, chosen, weights, texts, read)
     if training.without_votes:
         new = torch.from_numpy(random.random(batch.right.shape) < training.without_votes)
         batch.evidence[..., VOTE_COLUMNS] *= (~new).float()[..., None]
@@ -270,9 +238,8 @@ def _pick(
     )
 
 
-def _collate(  # noqa: PLR0917 - all that a batch is made of
+def _collate(
     rows: Rows,
-    targets: Float32,
     chosen: Sequence[Indices],
     weights: Sequence[npt.NDArray[np.float64]],
     texts: _Texts,
@@ -290,7 +257,7 @@ def _collate(  # noqa: PLR0917 - all that a batch is made of
         for column, ids in enumerate(tags[place]):
             candidate_ids[place, column, : len(ids)] = ids
         evidence[place, : len(group)] = rows.evidence[group]
-        right[place, : len(group)] = targets[group]
+        right[place, : len(group)] = rows.right[group]
         weight[place, : len(group)] = weights[place]
     return _Batch(*map(torch.from_numpy, (note_ids, candidate_ids, evidence, right, weight)))
 

@@ -68,6 +68,7 @@ class Rows:
         note: int64[rows], the note that each row belongs to; a note's rows stand together.
         tags: the tag of each row.
         texts: the text of each note, as the models read it.
+        note_ids: of each note.
     """
 
     evidence: Float32
@@ -75,6 +76,7 @@ class Rows:
     note: npt.NDArray[np.int64]
     tags: tuple[CandidateTag, ...]
     texts: tuple[str, ...]
+    note_ids: tuple[str, ...]
 
     def of_notes(self, chosen: npt.NDArray[np.bool_]) -> "Rows":
         """The rows of some notes, which keep their numbers.
@@ -101,6 +103,7 @@ def join(parts: Sequence[Rows]) -> Rows:
         note=np.concatenate([part.note + start for part, start in zip(parts, starts, strict=False)]),
         tags=tuple(chain.from_iterable(part.tags for part in parts)),
         texts=tuple(chain.from_iterable(part.texts for part in parts)),
+        note_ids=tuple(chain.from_iterable(part.note_ids for part in parts)),
     )
 
 
@@ -139,6 +142,7 @@ def rows_of(
             CandidateTag(tag.tag_id, tag.name, tag.description) for found in recalled for tag in found.tags
         ),
         texts=tuple(note_text(each.note) for each in notes),
+        note_ids=tuple(each.note.note_id for each in notes),
     )
 
 

@@ -1,7 +1,9 @@
-"""The first tagger and calibrator of a bundle, trained on labelled history."""
+"""The tagger and the calibrator of a bundle, trained on labelled history."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import numpy as np
@@ -11,29 +13,56 @@ from streamproc.graph.evidence import FEATURES
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.bundle import Bundle, write_manifest
 from streamproc.inference.calibration import Identity
-from streamproc.inference.manifest import MANIFEST_FILE, CalibratorSpec, Manifest, TaggerSpec
+from streamproc.inference.manifest import MANIFEST_FILE, CalibratorSpec, Manifest, ReadText, TaggerSpec
+from streamproc.inference.marker_tokens import MarkerTokenizer
 from streamproc.training.calibration import fit_map
 from streamproc.training.evidence_models import write_calibrator, write_tagger
-from streamproc.training.perceptron import fit_calibrator, fit_tagger, logits
-from streamproc.training.rows import join, valid_rows, varied_rows, without_votes
+from streamproc.training.marker_training import MarkerTraining
+from streamproc.training.perceptron import Network, fit_calibrator, fit_tagger
+from streamproc.training.rows import Rows, join, valid_rows, varied_rows, without_votes
+from streamproc.training.served import served_logits
+from streamproc.training.soft_labels import softened
+from streamproc.training.teacher_labels import TeacherLabels
 
-__all__ = ["train_models"]
+__all__ = ["Plan", "train_models"]
 
-TAGGER_FILE = "tagger/model.onnx"
+EVIDENCE_TAGGER_FILE = "tagger/model.onnx"
+MARKER_TAGGER_FILE = "tagger.onnx"  # beside the encoder's directory, in which its table of words lies
 CALIBRATOR_FILE = "calibrator/model.onnx"
+STATE_FILE = "training.pt"
 
 # Part of the notes that the calibrator alone sees: the tagger is surer of the notes it was trained on.
 _CALIBRATOR_SHARE = 0.35
+
+_TEXT = ReadText(note_tokens=192, candidate_tokens=16)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How models are to be trained.
+
+    Attributes:
+        version: of the models, recorded in every output.
+        notes_a_set: labelled notes drawn from each train, beside those under other conditions.
+        marker: how a label-marker encoder is trained on the text; None: the tagger reads the evidence alone.
+        checkpoint: directory of the transformers checkpoint that it starts from; None: all-MiniLM-L6-v2.
+        teacher: soft labels that the tagger is to learn beside people's.
+        seed: of every draw.
+    """
+
+    version: str
+    notes_a_set: int = 4000
+    marker: MarkerTraining | None = None
+    checkpoint: Path | None = None
+    teacher: TeacherLabels | None = None
+    seed: int = 0
 
 
 def train_models(
     prepared: Sequence[Prepared],
     bundle: Path,
     thresholds: Thresholds,
-    version: str,
-    *,
-    notes_a_set: int = 4000,
-    seed: int = 0,
+    plan: Plan,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Manifest:
     """Train tagger and calibrator, write them into the bundle and record them in its manifest.
@@ -42,42 +71,79 @@ def train_models(
         prepared: the datasets; each counts alike.
         bundle: directory of a bundle with an encoder.
         thresholds: of recall, as they will be in service.
-        version: of the models.
-        notes_a_set: labelled notes drawn from each train, beside those under other conditions.
-        seed: of every draw.
+        plan: how.
         progress: told what is being done.
 
     Returns:
         The manifest as written.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(plan.seed)
     names = tuple(each.dataset.name for each in prepared)
     parts = []
     for each in prepared:
         progress(f"recalling the history of {each.dataset.name}")
-        parts.append(varied_rows(each, thresholds, random, notes_a_set))
+        parts.append(varied_rows(each, thresholds, random, plan.notes_a_set))
     rows = without_votes(join(parts), random)
     held = random.random(len(rows.texts)) < _CALIBRATOR_SHARE
-    progress("training the tagger")
-    tagger = fit_tagger(rows.of_notes(~held), seed=seed)
+    learnt = rows.of_notes(~held)
+    if plan.teacher is not None:
+        learnt = softened(learnt, plan.teacher)
+    progress("training the tagger on the evidence")
+    tagger = fit_tagger(learnt, seed=plan.seed)
+    manifest = msgspec.json.decode((bundle / MANIFEST_FILE).read_bytes(), type=Manifest)
+    spec = TaggerSpec(file=EVIDENCE_TAGGER_FILE, version=plan.version, features=FEATURES, training_data=names)
+    if plan.marker is None:
+        write_tagger(tagger, bundle / EVIDENCE_TAGGER_FILE)
+    else:
+        progress("training the label-marker encoder on the text")
+        spec = msgspec.structs.replace(spec, file=MARKER_TAGGER_FILE, text=_TEXT)
+        _write_marker(learnt, tagger, bundle, manifest, plan, progress)
+    manifest = write_manifest(bundle, msgspec.structs.replace(manifest, tagger=spec, calibrator=None))
     progress("training the calibrator")
     judged = rows.of_notes(held)
-    calibrator = fit_calibrator(judged, logits(tagger, judged.evidence)[:, 0], seed=seed)
-    write_tagger(tagger, bundle / TAGGER_FILE)
+    calibrator = fit_calibrator(judged, served_logits(Bundle(bundle, manifest), judged), seed=plan.seed)
     write_calibrator(calibrator, bundle / CALIBRATOR_FILE)
     progress("fitting the calibration map on valid")
-    manifest = msgspec.json.decode((bundle / MANIFEST_FILE).read_bytes(), type=Manifest)
-    uncalibrated = CalibratorSpec(file=CALIBRATOR_FILE, version=version, map=Identity(), training_data=names)
-    manifest = write_manifest(
-        bundle,
-        msgspec.structs.replace(
-            manifest,
-            tagger=TaggerSpec(file=TAGGER_FILE, version=version, features=FEATURES, training_data=names),
-            calibrator=uncalibrated,
-        ),
+    uncalibrated = CalibratorSpec(
+        file=CALIBRATOR_FILE, version=plan.version, map=Identity(), training_data=names
     )
+    manifest = write_manifest(bundle, msgspec.structs.replace(manifest, calibrator=uncalibrated))
     fitted = fit_map(Bundle(bundle, manifest), [valid_rows(each, thresholds, random) for each in prepared])
     return write_manifest(
         bundle,
         msgspec.structs.replace(manifest, calibrator=msgspec.structs.replace(uncalibrated, map=fitted)),
     )
+
+
+def _write_marker(  # noqa: PLR0917 - all that training needs
+    rows: Rows,
+    evidence: Network,
+    bundle: Path,
+    manifest: Manifest,
+    plan: Plan,
+    progress: Callable[[str], None],
+) -> None:
+    # Late: what reads the evidence alone is trained without the packages that these need.
+    from streamproc.training.checkpoint import read_checkpoint  # noqa: PLC0415
+    from streamproc.training.marker import MarkerConfig  # noqa: PLC0415
+    from streamproc.training.marker_export import export_marker, quantize_marker  # noqa: PLC0415
+    from streamproc.training.marker_fit import fit_marker  # noqa: PLC0415
+
+    assert plan.marker is not None  # noqa: S101 - for the type checker
+    tokenizer = MarkerTokenizer(
+        bundle / manifest.encoder.tokenizer,
+        note_tokens=_TEXT.note_tokens,
+        candidate_tokens=_TEXT.candidate_tokens,
+    )
+    model = fit_marker(
+        rows,
+        (MarkerConfig(len(FEATURES)), read_checkpoint(plan.checkpoint), evidence),
+        tokenizer,
+        plan.marker,
+        state_file=bundle / STATE_FILE,
+        progress=progress,
+    )
+    with TemporaryDirectory() as scratch:
+        float_file = Path(scratch) / "model.onnx"
+        export_marker(model, float_file, "logit")
+        quantize_marker(float_file, bundle / MARKER_TAGGER_FILE, bundle / manifest.encoder.file)

@@ -8,6 +8,7 @@ pytest.importorskip("onnx")
 
 from onnxruntime import InferenceSession
 
+from streamproc.inference.protocols import CandidateTag
 from streamproc.training.evidence_models import write_calibrator, write_tagger
 from streamproc.training.perceptron import fit_calibrator, fit_tagger, logits
 from streamproc.training.rows import Rows
@@ -19,7 +20,10 @@ def rows():
     evidence = random.normal(size=(2000, 5)).astype(np.float32)
     evidence[:, 4] = 7.0
     right = (evidence[:, 0] + random.normal(size=2000) * 0.3 > 0).astype(np.float32)
-    return Rows(evidence, right, np.repeat(np.arange(200), 10))
+    note = np.repeat(np.arange(200), 10)
+    tags = tuple(CandidateTag(f"t{number % 10}", f"tag {number % 10}", "") for number in range(2000))
+    texts = tuple(f"note {number}" for number in range(200))
+    return Rows(evidence, right, note, tags, texts, texts)
 
 
 def test_the_tagger_learns_and_its_file_gives_the_same_logits(rows, tmp_path):

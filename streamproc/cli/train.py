@@ -1,0 +1,78 @@
+"""``streamproc train``: the models of a bundle, from labelled history."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streamproc.cli.bundles import (
+    BundleOption,
+    Datasets,
+    Output,
+    open_bundle,
+    prepare_datasets,
+    say,
+    write_bundle,
+)
+from streamproc.cli.train_encoder import train_encoder
+from streamproc.errors import UserError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help='Train models of a bundle; the extra "train" must be installed.',
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.command("encoder")(train_encoder)
+
+
+@app.command("tagger")
+def train_tagger(  # noqa: PLR0917 - the options of a command line
+    datasets: Datasets,
+    output: Output,
+    bundle: BundleOption = None,
+    version: Annotated[str, typer.Option(help="Recorded in every output.")] = "1",
+    notes: Annotated[int, typer.Option(help="Labelled notes drawn from each train.", min=1)] = 4000,
+    epochs: Annotated[
+        int, typer.Option(help="Passes over the notes of a tagger that reads the text.", min=1)
+    ] = 2,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="Soft labels of a teacher, as streamproc distill writes them.", dir_okay=False),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
+    *,
+    read_text: Annotated[
+        bool,
+        typer.Option(
+            "--read-text/--evidence-only",
+            help="Whether the tagger reads note and tags (a label-marker encoder, several times the cost) "
+            "or the evidence of recall alone.",
+        ),
+    ] = False,
+) -> None:
+    """Train the tagger and the calibrator on labelled history, each note recalled as if it were new.
+
+    Bring the same command again to go on with a run that was interrupted.
+
+    Example: streamproc train tagger data/nyt_keywords -o bundles/news
+    """
+    from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415 - a quick --help
+    from streamproc.training.marker_training import MarkerTraining  # noqa: PLC0415 - a quick --help
+    from streamproc.training.teacher_labels import TeacherLabels  # noqa: PLC0415 - a quick --help
+
+    try:
+        from streamproc.training.tagger import Plan, train_models  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise UserError(
+            f"training needs what is not installed ({error.name}): pip install 'streamproc[train]'"
+        ) from None
+    soft = None if teacher is None else TeacherLabels.read(teacher)
+    base = open_bundle(bundle)
+    prepared = prepare_datasets(datasets, base)
+    write_bundle(base, output, base.manifest)
+    marker = MarkerTraining(epochs=epochs, seed=seed) if read_text else None
+    plan = Plan(version, notes_a_set=notes, marker=marker, teacher=soft, seed=seed)
+    manifest = train_models(prepared, output, Thresholds.of(base.manifest.recall), plan, say)
+    typer.echo(f"{output}: {manifest.name}-{manifest.version}, models {version}")
