@@ -21,7 +21,17 @@ from streamproc.inference.calibration import CalibrationMap, Evidence, apply_map
 from streamproc.inference.protocols import CandidateTag, Float32, Models, TaggingRequest
 from streamproc.inference.text import note_text
 
-__all__ = ["Labelled", "Sample", "Surroundings", "confidence_of", "draw", "gold_of", "joined", "take_sample"]
+__all__ = [
+    "Labelled",
+    "Sample",
+    "Surroundings",
+    "confidence_of",
+    "draw",
+    "gold_of",
+    "joined",
+    "newest",
+    "take_sample",
+]
 
 Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
@@ -118,6 +128,18 @@ def gold_of(note: Note, tags: TagView) -> frozenset[str]:
     return frozenset(
         tag.tag_id for tag in found if tag is not None and tag.policy is not TagPolicy.MANUAL_ONLY
     )
+
+
+def newest(labelled: Sequence[Labelled], least: int) -> Sequence[Labelled]:
+    """The newest third of the notes, or ``least`` where that is more; all, where some do not say when they were made.
+
+    What comes tomorrow is most like what came last: confidences fitted to all of a long history are too high.
+    """
+    moments = [each.note.created_at for each in labelled]
+    if None in moments:
+        return labelled
+    order = sorted(range(len(labelled)), key=lambda place: (moments[place], labelled[place].note.note_id))
+    return [labelled[place] for place in order[-max(least, len(labelled) // 3) :]]
 
 
 def draw(population: int, most: int, skip: int = 0) -> Places:
