@@ -25,6 +25,7 @@ from tritonclient.grpc import model_config_pb2 as schema  # type: ignore[import-
 from streamproc.errors import BundleError
 from streamproc.inference import triton_windows
 from streamproc.inference.bundle import Bundle
+from streamproc.inference.manifest import TaggerSpec
 from streamproc.inference.triton_float_form import float_form
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
     "ENCODER",
     "IDENTITY",
     "MAX_CANDIDATE_ROWS",
+    "MAX_NOTES",
+    "MAX_NOTE_CANDIDATES",
     "MAX_WINDOW_ROWS",
     "TAGGER",
     "Profile",
@@ -54,6 +57,12 @@ MAX_WINDOW_ROWS = 16
 MAX_CANDIDATE_ROWS = 1024
 """Candidates in one request to the tagger or the calibrator: 32 notes of 32 candidates."""
 
+MAX_NOTES = 8
+"""Notes in one request to a tagger that reads the text."""
+
+MAX_NOTE_CANDIDATES = 32
+"""Candidates of a note in one request to such a tagger; what is missing is padding."""
+
 _HEADER = (
     "# Made by `streamproc export triton`; a test holds this file to it. Change the generator instead.\n"
 )
@@ -62,6 +71,8 @@ _PYTHON_MODEL = Path(__file__).with_name("triton_python_model.py")
 
 # Four full requests: on a GPU, where larger batches pay, the dynamic batcher puts those together.
 _MAX_BATCH_WINDOWS = 4 * MAX_WINDOW_ROWS
+
+_MAX_BATCH_NOTES = 4 * MAX_NOTES
 
 # A queue longer than this holds more work than a caller waits for; refused requests are tried again.
 _MAX_QUEUE_REQUESTS = 128
@@ -89,7 +100,7 @@ class ServedModel:
         file: its ONNX file in the bundle.
         identity: what tells its weights from others: the hash that names the encoder's vectors, or the
             model's version in the bundle.
-        inputs: name → type and dimensions beside the batch; -1 for any.
+        inputs: name → type and dimensions beside the batch; -1 for the length of the sequence.
         output: name of its one output, float32.
         output_width: numbers a row of the output has.
         max_rows: rows of one batch.
@@ -99,7 +110,7 @@ class ServedModel:
     name: str
     file: str
     identity: str
-    inputs: dict[str, tuple[str, int]]
+    inputs: dict[str, tuple[str, tuple[int, ...]]]
     output: str
     output_width: int
     max_rows: int
@@ -117,7 +128,7 @@ def _served_models(bundle: Bundle) -> Iterator[ServedModel]:
         name=ENCODER,
         file=manifest.encoder.file,
         identity=manifest.encoder.float_sha256,
-        inputs={"input_ids": ("TYPE_INT64", -1), "attention_mask": ("TYPE_INT64", -1)},
+        inputs={"input_ids": ("TYPE_INT64", (-1,)), "attention_mask": ("TYPE_INT64", (-1,))},
         output="embedding",
         output_width=manifest.encoder.dimension,
         max_rows=_MAX_BATCH_WINDOWS,
@@ -125,25 +136,45 @@ def _served_models(bundle: Bundle) -> Iterator[ServedModel]:
     )
     if (tagger := manifest.tagger) is None:
         return
-    yield ServedModel(
-        name=TAGGER,
-        file=tagger.file,
-        identity=tagger.version,
-        inputs={"evidence": ("TYPE_FP32", len(tagger.features))},
-        output="logit",
-        output_width=1,
-        max_rows=MAX_CANDIDATE_ROWS,
-    )
+    yield _tagger(tagger)
     if (calibrator := manifest.calibrator) is None:
         return
     yield ServedModel(
         name=CALIBRATOR,
         file=calibrator.file,
         identity=calibrator.version,
-        inputs={"features": ("TYPE_FP32", len(tagger.features) + 1)},
+        inputs={"features": ("TYPE_FP32", (len(tagger.features) + 1,))},
         output="logits",
         output_width=2,
         max_rows=MAX_CANDIDATE_ROWS,
+    )
+
+
+def _tagger(spec: TaggerSpec) -> ServedModel:
+    features = len(spec.features)
+    if spec.text is None:
+        return ServedModel(
+            name=TAGGER,
+            file=spec.file,
+            identity=spec.version,
+            inputs={"evidence": ("TYPE_FP32", (features,))},
+            output="logit",
+            output_width=1,
+            max_rows=MAX_CANDIDATE_ROWS,
+        )
+    return ServedModel(
+        name=TAGGER,
+        file=spec.file,
+        identity=spec.version,
+        inputs={
+            "note_ids": ("TYPE_INT64", (-1,)),
+            "candidate_ids": ("TYPE_INT64", (MAX_NOTE_CANDIDATES, spec.text.candidate_tokens)),
+            "evidence": ("TYPE_FP32", (MAX_NOTE_CANDIDATES, features)),
+        },
+        output="logit",
+        output_width=MAX_NOTE_CANDIDATES,
+        max_rows=_MAX_BATCH_NOTES,
+        sequence_buckets=triton_windows.buckets(spec.text.note_tokens),
     )
 
 
@@ -240,8 +271,8 @@ def _config(model: ServedModel, version: int) -> Any:
         name=model.name,
         max_batch_size=model.max_rows,
         input=[
-            schema.ModelInput(name=name, data_type=data_type, dims=[width])
-            for name, (data_type, width) in model.inputs.items()
+            schema.ModelInput(name=name, data_type=data_type, dims=dimensions)
+            for name, (data_type, dimensions) in model.inputs.items()
         ],
         output=[schema.ModelOutput(name=model.output, data_type="TYPE_FP32", dims=[model.output_width])],
         # While one version takes over from another both are served; clients pin the one they mean.
@@ -296,20 +327,28 @@ def _serve_by_onnxruntime(config: Any, model: ServedModel) -> None:
         "trt_engine_cache_path": f"{_TENSORRT_CACHE}/{model.name}",
         # A shape outside these would build a new engine during a request, which takes a minute.
         "trt_profile_min_shapes": _shapes(model, 1, shortest),
-        "trt_profile_opt_shapes": _shapes(model, MAX_WINDOW_ROWS, typical),
+        "trt_profile_opt_shapes": _shapes(model, model.max_rows // 4, typical),
         "trt_profile_max_shapes": _shapes(model, model.max_rows, longest),
     }.items():
         accelerator.parameters[key] = value
     for length in model.sequence_buckets:
         for rows in (1, model.max_rows):
             warmup = config.model_warmup.add(name=f"{rows} x {length}", batch_size=rows)
-            for name, (data_type, _) in model.inputs.items():
+            for name, (data_type, dimensions) in model.inputs.items():
                 tensor = warmup.inputs[name]
                 tensor.data_type = schema.DataType.Value(data_type)
-                tensor.dims.append(length)
+                tensor.dims.extend(_lengths(dimensions, length))
                 # Random ids would lie outside the vocabulary.
                 tensor.zero_data = True
 
 
 def _shapes(model: ServedModel, rows: int, tokens: int) -> str:
-    return ",".join(f"{name}:{rows}x{tokens}" for name in model.inputs)
+    return ",".join(
+        f"{name}:{'x'.join(map(str, (rows, *_lengths(dimensions, tokens))))}"
+        for name, (_, dimensions) in model.inputs.items()
+    )
+
+
+def _lengths(dimensions: tuple[int, ...], tokens: int) -> list[int]:
+    """The dimensions with the sequence of this length."""
+    return [tokens if size < 0 else size for size in dimensions]

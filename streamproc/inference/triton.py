@@ -4,9 +4,8 @@ Texts are cut into tokens on this side, so a server sees numbers only.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,7 +15,8 @@ from streamproc.inference.bundle import Bundle
 from streamproc.inference.calibration import BoundMap
 from streamproc.inference.confidence import confidences
 from streamproc.inference.cores import available_cores
-from streamproc.inference.manifest import EncoderSpec
+from streamproc.inference.manifest import EncoderSpec, TaggerSpec
+from streamproc.inference.marker_tokens import MarkerTokenizer
 from streamproc.inference.model_repository import (
     CALIBRATOR,
     ENCODER,
@@ -26,10 +26,12 @@ from streamproc.inference.model_repository import (
     served_models,
 )
 from streamproc.inference.pool import WorkPool
-from streamproc.inference.protocols import Encoded, Float32, Models, TaggingRequest
+from streamproc.inference.protocols import Encoded, Float32, Models, Tagger, TaggingRequest
 from streamproc.inference.rows import evidence_rows, judge_rows, per_request
 from streamproc.inference.tokenization import TokenizedText, WindowTokenizer
 from streamproc.inference.triton_connection import TritonConnection
+from streamproc.inference.triton_marker import TritonMarkerTagger
+from streamproc.inference.triton_together import together
 from streamproc.inference.triton_windows import WindowBatch, pack
 
 __all__ = [
@@ -40,8 +42,6 @@ __all__ = [
     "load_triton_encoder",
     "load_triton_models",
 ]
-
-Result = TypeVar("Result")
 
 
 def connect(settings: Settings, bundle: Bundle) -> TritonConnection:
@@ -76,12 +76,20 @@ def load_triton_models(settings: Settings, bundle: Bundle) -> Models:
     encoder = load_triton_encoder(settings, bundle)
     return Models(
         encoder=encoder,
-        tagger=TritonTagger(encoder.connection, tagger.version),
+        tagger=_tagger(bundle, tagger, encoder),
         calibrator=TritonCalibrator(
             encoder.connection, calibrator.served_version, calibrator.bound_map(tagger.features)
         ),
         release=encoder.close,
     )
+
+
+def _tagger(bundle: Bundle, spec: TaggerSpec, encoder: "TritonEncoder") -> Tagger:
+    if spec.text is None:
+        return TritonTagger(encoder.connection, spec.version)
+    budgets = {"note_tokens": spec.text.note_tokens, "candidate_tokens": spec.text.candidate_tokens}
+    tokenizer = MarkerTokenizer(bundle.file(bundle.manifest.encoder.tokenizer), **budgets)
+    return TritonMarkerTagger(encoder.connection, spec.version, tokenizer, **budgets, pool=encoder.pool)
 
 
 def load_triton_encoder(settings: Settings, bundle: Bundle) -> "TritonEncoder":
@@ -117,7 +125,7 @@ class TritonEncoder:
         self.weights_hash = spec.float_sha256
         self._window_tokens = spec.window_tokens
         self._tokenizer = tokenizer
-        self._pool = pool
+        self.pool = pool
 
     async def encode(self, texts: Sequence[str]) -> Encoded:
         """Vectors of the texts, in their order."""
@@ -130,7 +138,7 @@ class TritonEncoder:
             rows[list(batch.positions)] = await self.connection.infer(ENCODER, inputs)
 
         batches = pack(windows, window_tokens=self._window_tokens, max_rows=MAX_WINDOW_ROWS)
-        await _together([fill(batch) for batch in batches])
+        await together([fill(batch) for batch in batches])
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         ends = accumulate((len(text.windows) for text in tokenized), initial=0)
         for position, (start, end) in enumerate(pairwise(ends)):
@@ -140,7 +148,7 @@ class TritonEncoder:
     async def close(self) -> None:
         """Close the connection and end the threads."""
         await self.connection.close()
-        await asyncio.to_thread(self._pool.close)
+        await asyncio.to_thread(self.pool.close)
 
     async def _tokenized(self, texts: Sequence[str]) -> list[TokenizedText]:
         tokenized: dict[int, TokenizedText] = {}
@@ -148,7 +156,7 @@ class TritonEncoder:
         def work(position: int) -> None:
             tokenized[position] = self._tokenizer.tokenize(texts[position])
 
-        await self._pool.run(work, costs=[len(text) for text in texts])
+        await self.pool.run(work, costs=[len(text) for text in texts])
         return [tokenized[position] for position in range(len(texts))]
 
 
@@ -197,20 +205,10 @@ class TritonCalibrator:
 async def _infer_rows(connection: TritonConnection, model: str, name: str, rows: Float32) -> Float32:
     """The model's output for any number of rows, as many a request as it takes."""
     starts = range(0, len(rows), MAX_CANDIDATE_ROWS)
-    answers = await _together(
+    answers = await together(
         [connection.infer(model, {name: rows[start : start + MAX_CANDIDATE_ROWS]}) for start in starts]
     )
     return np.concatenate(answers) if answers else np.empty(0, dtype=np.float32)
-
-
-async def _together(work: Sequence[Coroutine[Any, Any, Result]]) -> list[Result]:
-    """Results in order; the first failure cancels the rest and is raised as itself."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(each) for each in work]
-    except ExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 def _pooled(rows: Float32) -> Float32:

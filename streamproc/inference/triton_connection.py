@@ -175,8 +175,11 @@ class TritonConnection:
         # The shortest bucket: TensorRT would build an engine for a shape of its own.
         length = model.sequence_buckets[0] if model.sequence_buckets else 0
         inputs = {
-            name: np.ones((1, max(width, length)), np.int64 if data_type == "TYPE_INT64" else np.float32)
-            for name, (data_type, width) in model.inputs.items()
+            name: np.ones(
+                (1, *(length if size < 0 else size for size in dimensions)),
+                np.int64 if data_type == "TYPE_INT64" else np.float32,
+            )
+            for name, (data_type, dimensions) in model.inputs.items()
         }
         try:
             await self._attempt(model.name, inputs, self._settings.triton_timeout_seconds)

@@ -25,6 +25,7 @@ import onnxruntime  # type: ignore[import-untyped,unused-ignore]
 import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found,unused-ignore]
 
 MASK = "attention_mask"
+CANDIDATES = "candidate_ids"
 
 
 class TritonPythonModel:
@@ -76,16 +77,36 @@ class TritonPythonModel:
 
     def _start(self, request: Any) -> list[Future[Any]]:
         values = {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs}
-        if MASK not in values:
-            return [self._threads.submit(self._run, values)]
         # Dynamic int8 scales activations over the whole input: rows run together would change one another.
-        lengths = values[MASK].sum(axis=1)
-        return [
-            self._threads.submit(
-                self._run, {name: value[row : row + 1, :length] for name, value in values.items()}
-            )
-            for row, length in enumerate(lengths)
-        ]
+        if MASK in values:
+            lengths = values[MASK].sum(axis=1)
+            return [
+                self._threads.submit(
+                    self._run, {name: value[row : row + 1, :length] for name, value in values.items()}
+                )
+                for row, length in enumerate(lengths)
+            ]
+        if CANDIDATES in values:
+            return [
+                self._threads.submit(self._run_note, values, row) for row in range(len(values[CANDIDATES]))
+            ]
+        return [self._threads.submit(self._run, values)]
+
+    def _run_note(self, values: dict[str, Any], row: int) -> Any:
+        """One note and its candidates without their padding, id 0; the answer is padded again."""
+        note_ids, candidate_ids, evidence = (
+            values[name][row : row + 1] for name in ("note_ids", CANDIDATES, "evidence")
+        )
+        present = candidate_ids != 0
+        count, tokens = present.any(axis=2).sum(), present.any(axis=1).sum()
+        answer = self._run(
+            {
+                "note_ids": note_ids[:, : (note_ids != 0).sum()],
+                CANDIDATES: candidate_ids[:, :count, :tokens],
+                "evidence": evidence[:, :count],
+            }
+        )
+        return np.pad(answer, ((0, 0), (0, candidate_ids.shape[1] - count)))
 
     def _run(self, values: dict[str, Any]) -> Any:
         return self._session.run([self._output["name"]], values)[0]
