@@ -68,6 +68,11 @@ def test_the_interval_is_about_the_error_and_wider_when_a_note_s_tags_go_togethe
     assert calibration_interval([], [], []).high == 0
 
 
+def test_the_interval_holds_the_error_even_of_a_calibrated_model():
+    interval = calibration_interval(TRUE, RIGHT, np.arange(3_000))
+    assert 0 <= interval.low < interval.mean < interval.high
+
+
 def test_skill_is_what_is_saved_of_always_saying_the_base_rate():
     right = [1, 0, 0, 0]
     assert brier([1.0, 0.5], [1, 0]) == pytest.approx(0.125)
