@@ -29,7 +29,6 @@ __all__ = [
     "draw",
     "gold_of",
     "joined",
-    "newest",
     "take_sample",
 ]
 
@@ -128,18 +127,6 @@ def gold_of(note: Note, tags: TagView) -> frozenset[str]:
     return frozenset(
         tag.tag_id for tag in found if tag is not None and tag.policy is not TagPolicy.MANUAL_ONLY
     )
-
-
-def newest(labelled: Sequence[Labelled], least: int) -> Sequence[Labelled]:
-    """The newest third of the notes, or ``least`` where that is more; all, where some do not say when they were made.
-
-    What comes tomorrow is most like what came last: confidences fitted to all of a long history are too high.
-    """
-    moments = [each.note.created_at for each in labelled]
-    if None in moments:
-        return labelled
-    order = sorted(range(len(labelled)), key=lambda place: (moments[place], labelled[place].note.note_id))
-    return [labelled[place] for place in order[-max(least, len(labelled) // 3) :]]
 
 
 def draw(population: int, most: int, skip: int = 0) -> Places:

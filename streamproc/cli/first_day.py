@@ -64,6 +64,7 @@ def write_calibration(settings: Settings, history: Path, file: Path) -> None:
         fit = run(fit_to_files(settings, bundle, chosen, open_models, progress))
     say(fit.sentence)
     if fit.record is not None and fit.record.form:
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_record(fit.record, file)
         say(f"start every worker with STREAMPROC_CALIBRATION={file} to serve with these confidences")
 

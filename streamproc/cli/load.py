@@ -41,11 +41,12 @@ def tags(file: File) -> None:
 def notes(
     file: File,
     calibration: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            help="Where the confidences that are fitted to these notes are written, for STREAMPROC_CALIBRATION."
+            help="Where the confidences that are fitted to these notes are written, for STREAMPROC_CALIBRATION; "
+            "calibration.json in the cache directory unless given."
         ),
-    ] = Path("calibration.json"),
+    ] = None,
 ) -> None:
     """Load labelled history: notes whose tags are known.
 
@@ -63,12 +64,14 @@ def notes(
     from streamproc.inference.backend import load_bundle  # noqa: PLC0415 - a quick --help
 
     settings = load_settings()
-    require_writable(calibration)
+    target = calibration or settings.cache_dir.expanduser() / "calibration.json"
+    if calibration is not None:
+        require_writable(calibration)
     encoder = load_bundle(settings).manifest.encoder.float_sha256
     topic = TopicNames(settings.topic_prefix).graph_notes
     source = RecordFile(file, history_record(topic, settings, file.name, encoder), settings.max_output_bytes)
     publish_file(settings, topic, source)
-    write_calibration(settings, file, calibration)
+    write_calibration(settings, file, target)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from streamproc.calibration.sample import Labelled, Sample, Surroundings, draw, joined, newest, take_sample
+from streamproc.calibration.sample import Labelled, Sample, Surroundings, draw, joined, take_sample
 from streamproc.evaluation.dataset import Split
 from streamproc.evaluation.prepared import Prepared
 from streamproc.graph.thresholds import Thresholds
@@ -21,7 +21,7 @@ def dataset_sample(
     most: int,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Sample:
-    """Recall and judge labelled notes of one file, drawn at random (of train: from the newest); train is the history.
+    """Recall and judge labelled notes of one file, drawn at random; train is the history.
 
     Args:
         prepared: the dataset.
@@ -31,20 +31,13 @@ def dataset_sample(
         most: how many notes at the most.
         progress: told how many notes are done, and of how many.
     """
-    notes = [
-        (Labelled(each.note, frozenset(each.gold)), place)
-        for place, each in enumerate(prepared.dataset.split(split))
-        if each.gold
-    ]
-    places = {labelled.note.note_id: place for labelled, place in notes}
-    pool: Sequence[Labelled] = [labelled for labelled, _ in notes]
-    if split is Split.TRAIN:
-        pool = newest(pool, most)
-    drawn = [pool[place] for place in draw(len(pool), most)]
+    notes = prepared.dataset.split(split)
+    labelled = [place for place, each in enumerate(notes) if each.gold]
+    places = [labelled[place] for place in draw(len(labelled), most)]
     return asyncio.run(
         take_sample(
-            drawn,
-            prepared.vectors[split][[places[each.note.note_id] for each in drawn]],
+            [Labelled(notes[place].note, frozenset(notes[place].gold)) for place in places],
+            prepared.vectors[split][places],
             Surroundings(prepared.graph, prepared.repository, prepared.judgements, thresholds),
             models,
             progress,

@@ -12,7 +12,7 @@ import numpy as np
 
 from streamproc.calibration.choice import LEAST_NOTES, MOST_NOTES, fit_confidences
 from streamproc.calibration.record import CalibrationRecord, in_words, read_record, record_of, write_record
-from streamproc.calibration.sample import Labelled, Sample, Surroundings, draw, gold_of, newest, take_sample
+from streamproc.calibration.sample import Labelled, Sample, Surroundings, draw, gold_of, take_sample
 from streamproc.config import FitConfidences, Settings
 from streamproc.events.files import note_from_row, read_events
 from streamproc.events.graph import Origin
@@ -121,7 +121,7 @@ async def sample_of_files(
     *,
     skip: int = 0,
 ) -> Sample:
-    """Labelled notes of the history, drawn at random from the newest, each recalled as if it were new and judged without a map.
+    """Labelled notes of the history, drawn at random from the each recalled as if it were new and judged without a map.
 
     Where there are fewer than ``LEAST_NOTES`` of them, nothing is recalled and the sample has only their number.
 
@@ -158,10 +158,9 @@ async def _sample(
     view = KnowledgeView(snapshot)
     notes = {note.note_id: note for note in graph.history}.values()  # of one id the last line counts
     labelled = [each for each in (Labelled(note, gold_of(note, view)) for note in notes) if each.gold]
-    recent = newest(labelled, MOST_NOTES)
-    if len(recent) - skip < LEAST_NOTES:
-        return Sample.empty([each.gold for each in recent[skip:]])
-    drawn = [recent[place] for place in draw(len(recent), MOST_NOTES, skip)]
+    if len(labelled) - skip < LEAST_NOTES:
+        return Sample.empty([each.gold for each in labelled[skip:]])
+    drawn = [labelled[place] for place in draw(len(labelled), MOST_NOTES, skip)]
     return await take_sample(
         drawn,
         await _vectors(graph.store, [each.note.note_id for each in drawn]),

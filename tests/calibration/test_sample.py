@@ -1,9 +1,7 @@
-from datetime import UTC, datetime, timedelta
-
 import numpy as np
 import pytest
 
-from streamproc.calibration.sample import Labelled, Surroundings, draw, gold_of, joined, newest, take_sample
+from streamproc.calibration.sample import Labelled, Surroundings, draw, gold_of, joined, take_sample
 from streamproc.events.files import tag_from_row
 from streamproc.events.graph import Provenance
 from streamproc.events.note import Note
@@ -24,15 +22,14 @@ TAGS = [
     {"tag": "secret", "policy": "manual_only"},
     {"tag": "coffee", "kind": "drink"},
 ]
-DAY = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def knowledge():
     return Knowledge(Repository.of([tag_from_row(row) for row in TAGS]), Judgements(), Segments.of([]))
 
 
-def labelled(note_id, *tags, **fields):
-    note = Note(note_id=note_id, text=note_id, tags=tags, **fields)
+def labelled(note_id, *tags):
+    note = Note(note_id=note_id, text=note_id, tags=tags)
     return Labelled(note, gold_of(note, KnowledgeView(knowledge().snapshot())))
 
 
@@ -111,10 +108,3 @@ def test_the_same_notes_are_drawn_each_time_and_those_that_served_can_be_left_ou
     assert (draw(100, 30) == draw(100, 30)).all()
     assert not set(draw(100, 30)) & set(draw(100, 30, skip=30))
     assert sorted(draw(10, 30)) == list(range(10))
-
-
-def test_the_newest_third_is_used_where_notes_say_when_they_were_made():
-    dated = [labelled(str(n), "tea", created_at=DAY + timedelta(days=n)) for n in (5, 1, 3, 2, 4, 0)]
-    assert {each.note.note_id for each in newest(dated, 1)} == {"4", "5"}
-    assert {each.note.note_id for each in newest(dated, 4)} == {"2", "3", "4", "5"}
-    assert len(newest([*dated, labelled("undated", "tea")], 1)) == 7

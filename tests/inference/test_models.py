@@ -5,8 +5,10 @@ import sys
 import numpy as np
 import pytest
 
-from streamproc.errors import UserError
+from streamproc.errors import BundleError, UserError
 from streamproc.inference.bundle import Bundle
+from streamproc.inference.calibration import Adapted, Evidence, Identity, Term, apply_map
+from streamproc.inference.calibration_file import with_map
 from streamproc.inference.onnx import load_models
 from streamproc.inference.protocols import CandidateTag, TaggingRequest
 from tests.inference.conftest import FEATURES
@@ -98,3 +100,27 @@ def test_without_onnxruntime_the_extras_are_named(bundle_path, monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(UserError, match=r"streamproc\[cpu\]"):
         load_models(Bundle.load(bundle_path))
+
+
+async def test_an_adapted_map_hears_the_evidence_of_each_candidate(bundle_path):
+    bundle = Bundle.load(bundle_path)
+    features = bundle.manifest.tagger.features
+    term = Term(features[0], (-1.0, 1.0), (-2.0, 2.0))
+    plain = load_models(with_map(bundle, Identity()), threads=1)
+    adapted = load_models(with_map(bundle, Adapted(1.5, 0.5, 0.2, (term,))), threads=1)
+    asked = [request(3), request(5)]
+    logits = await plain.tagger.score(asked)
+    before = np.concatenate(await plain.calibrator.judge(asked, logits))
+    after = np.concatenate(await adapted.calibrator.judge(asked, logits))
+    evidence = Evidence(features, np.concatenate([each.evidence for each in asked]))
+    expected = apply_map(Adapted(1.5, 0.5, 0.2, (term,)), before, evidence)
+    assert np.allclose(after, expected, rtol=0, atol=1e-5)
+    assert plain.calibrator.version != adapted.calibrator.version
+    for models in (plain, adapted):
+        await models.close()
+
+
+async def test_a_map_that_hears_other_evidence_is_refused(bundle_path):
+    term = Term("moonlight", (-1.0, 1.0), (-2.0, 2.0))
+    with pytest.raises(BundleError, match="moonlight"):
+        load_models(with_map(Bundle.load(bundle_path), Adapted(1.0, 1.0, 0.0, (term,))), threads=1)
