@@ -107,7 +107,7 @@ class NoteTagged(Event, frozen=True, omit_defaults=False):
     applied: AppliedOffsets
     tags: tuple[EmittedTag, ...] = ()
     review: tuple[EmittedTag, ...] = ()
-    """Tags whose policy asks for a person's decision before they count."""
+    """Tags that count once a person says so: by their policy, or because they are not sure enough to be accepted."""
     related: tuple[RelatedNote, ...] = ()
     truncated: bool = False
     """Whether part of the note lay beyond what the models read."""
