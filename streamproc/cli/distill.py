@@ -72,7 +72,7 @@ def distill(  # noqa: PLR0917 - the options of a command line
 ) -> None:
     """Ask a language model which candidate tags are right for each note, and why.
 
-    The probabilities are soft labels for training (train tagger --teacher). Answers are kept as they come: an
+    The probabilities are soft labels for training. Answers are kept as they come: an
     interrupted run, started again, goes on where it stopped, and nothing is paid for twice.
     """
     from streamproc.evaluation.dataset import Split  # noqa: PLC0415 - a quick --help
