@@ -30,7 +30,7 @@ class CalibrationFile(msgspec.Struct, frozen=True):
 
 
 def models_digest(bundle: Bundle) -> str:
-    """What tells the models behind a probability from others: encoder, tagger, judge and fitted recall.
+    """What tells the models behind a probability from others: every file of the bundle, and its fitted recall.
 
     Raises:
         BundleError: the bundle has no tagger or no calibrator.
@@ -39,8 +39,8 @@ def models_digest(bundle: Bundle) -> str:
     if manifest.tagger is None or manifest.calibrator is None:
         raise BundleError(f"{bundle.path} has no trained tagger and calibrator: use a complete bundle")
     digest = hashlib.sha256()
-    for name in (manifest.encoder.file, manifest.tagger.file, manifest.calibrator.file):
-        digest.update(manifest.files[name].encode())
+    for name, content in sorted(manifest.files.items()):
+        digest.update(f"{name} {content}\n".encode())
     digest.update(msgspec.json.encode(manifest.recall, order="deterministic"))
     return digest.hexdigest()
 

@@ -63,9 +63,8 @@ def test_the_figures_are_of_notes_that_the_fit_has_not_seen():
 
 
 def test_the_same_sample_gives_the_same_map():
-    assert fit_confidences(sample_of(EVIDENT, 300), Identity()) == fit_confidences(
-        sample_of(EVIDENT, 300), Identity()
-    )
+    first, second = (fit_confidences(sample_of(EVIDENT, 300), Identity()) for _ in range(2))
+    assert first.calibration == second.calibration
 
 
 def test_figures_count_notes_without_candidates():
