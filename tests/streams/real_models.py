@@ -12,7 +12,7 @@ from streamproc.streams.opening import open_parts
 from streamproc.streams.worker import EmbeddedWorker
 from tests.streams.fixed import Client, settings_for, topic_counts
 
-PATIENCE_SECONDS = 60
+PATIENCE_SECONDS = 120
 
 
 @contextlib.contextmanager
