@@ -1,13 +1,11 @@
 """Whether notes that belong to no tag get none: some tags leave repository and history, their notes stay."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from streamproc.errors import UserError
 from streamproc.evaluation.experiment import Experiment
 from streamproc.evaluation.metrics import precision_at
-from streamproc.evaluation.prepared import Prepared, with_history, with_tags
+from streamproc.evaluation.prepared import without_tags
 from streamproc.evaluation.report import OutOfScope
 from streamproc.evaluation.scoring import Scored
 
@@ -37,7 +35,7 @@ def out_of_scope(experiment: Experiment, whole: Scored, count: int, seed: int) -
     gone = frozenset(
         tag_ids[place] for place in np.random.default_rng(seed).permutation(len(tag_ids))[:count]
     )
-    smaller = _without(experiment.prepared, gone)
+    smaller = without_tags(experiment.prepared, gone)
     scored = experiment.scored(
         experiment.recalled(experiment.hits(smaller), prepared=smaller), "out of scope"
     )
@@ -58,17 +56,6 @@ def out_of_scope(experiment: Experiment, whole: Scored, count: int, seed: int) -
             first=_first_right(scored, rest, emitted=False),
             first_before=_first_right(whole, rest, emitted=False),
         ),
-    )
-
-
-def _without(prepared: Prepared, gone: frozenset[str]) -> Prepared:
-    """The dataset as if these tags had never been; notes of the history that had no other are nobody's neighbours."""
-    kept = [place for place, tag in enumerate(prepared.dataset.tags) if tag.tag_id not in gone]
-    unlabelled = [replace(each, gold=each.gold - gone) for each in prepared.dataset.train]
-    return with_tags(
-        with_history(prepared, unlabelled),
-        [prepared.dataset.tags[place] for place in kept],
-        prepared.tag_vectors[kept],
     )
 
 

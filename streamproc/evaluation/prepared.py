@@ -1,6 +1,7 @@
 """A dataset made ready: its repository, its history as an exact graph, the vectors of its notes."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -28,6 +29,7 @@ __all__ = [
     "recall_all",
     "with_history",
     "with_tags",
+    "without_tags",
 ]
 
 
@@ -119,6 +121,17 @@ def with_tags(prepared: Prepared, tags: Sequence[TagChange], tag_vectors: Float3
         tag_vectors: float32[tags, dimension].
     """
     return _laid_out(replace(prepared.dataset, tags=tuple(tags)), tag_vectors, prepared.vectors)
+
+
+def without_tags(prepared: Prepared, gone: AbstractSet[str]) -> Prepared:
+    """The dataset as if these tags had never been; notes of the history that had no other are nobody's neighbours."""
+    kept = [place for place, tag in enumerate(prepared.dataset.tags) if tag.tag_id not in gone]
+    unlabelled = [replace(each, gold=each.gold - gone) for each in prepared.dataset.train]
+    return with_tags(
+        with_history(prepared, unlabelled),
+        [prepared.dataset.tags[place] for place in kept],
+        prepared.tag_vectors[kept],
+    )
 
 
 def _laid_out(dataset: Dataset, tag_vectors: Float32, vectors: Mapping[Split, Float32]) -> Prepared:

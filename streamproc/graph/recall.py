@@ -10,7 +10,7 @@ column, ``vote_model``, that recall weighs and taggers are not trained on: it ca
 considered, never make it look better than people's words do.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple, Protocol
@@ -383,11 +383,36 @@ def _choose(
     union[list(own)] = False
     reserved = [row for row in near[: thresholds.reserved_content_tag] if row not in own]
     room = thresholds.candidates - len(confirmed)
-    best = _first(table @ _weights(thresholds), union, tags, max(room, 0))
+    best = _best(table @ _weights(thresholds), union, votes > 0, tags, room, thresholds.carried)
     missing = [row for row in reserved if row not in best]
     if missing and len(best) + len(missing) > room:
         best = best[: max(room - len(missing), 0)]
     return (confirmed + best + missing)[: thresholds.candidates]
+
+
+def _best(  # noqa: PLR0917 - what a choice is made of
+    scores: npt.NDArray[np.float32],
+    among: npt.NDArray[np.bool_],
+    voted: npt.NDArray[np.bool_],
+    tags: Sequence[TagChange],
+    room: int,
+    carried: int,
+) -> list[int]:
+    """The highest scores, at most ``carried`` of them tags that were voted for unless others run out."""
+    if room <= carried:
+        return _first(scores, among, tags, max(room, 0))
+    with_votes = _first(scores, among & voted, tags, room)
+    without = _first(scores, among & ~voted, tags, room)
+    mixed = [*with_votes[:carried], *without]
+    kept = set(mixed) if len(mixed) <= room else set(_first(scores, _mask(mixed, len(tags)), tags, room))
+    kept.update(with_votes[carried : carried + room - len(kept)])
+    return _first(scores, _mask(kept, len(tags)), tags, room)
+
+
+def _mask(rows: Collection[int], size: int) -> npt.NDArray[np.bool_]:
+    mask = np.zeros(size, dtype=np.bool_)
+    mask[list(rows)] = True
+    return mask
 
 
 def _weights(thresholds: Thresholds) -> npt.NDArray[np.float32]:

@@ -20,6 +20,8 @@ class Thresholds:
         max_content_tag: most candidates taken by C2T.
         max_neighbour_tag: most candidates taken by C2C2T.
         max_lexical: most candidates taken by their words.
+        carried: how many candidates at most may be tags that voting notes carry, so that tags nobody near by
+            has used yet, new ones among them, are considered whatever the votes say.
         reserved_content_tag: the nearest tags that stay whatever the fused score says, so that a tag
             nobody has used yet can be recalled.
         neighbours: how many notes with labels of people vote; models are heard on the notes among them.
@@ -39,6 +41,7 @@ class Thresholds:
     max_content_tag: int = 40
     max_neighbour_tag: int = 100
     max_lexical: int = 20
+    carried: int = 24
     reserved_content_tag: int = 1
     neighbours: int = 50
     nearest_tags: int = 48

@@ -2,13 +2,14 @@
 
 History notes never recall themselves, so a row looks as it will in service. Rows are made under several
 conditions (a full history, a thin one, one that people have judged, one tagged in part by its authors,
-new tags), so that the models carry over to graphs that look different.
+tags that nobody has used yet, tags that the repository lacks), so that the models carry over to graphs that look different.
 
 No condition has notes that models labelled: ``vote_model`` never varies, so the models cannot learn from
 it, and what they once emitted does not make them surer of it.
 """
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import chain
 from types import MappingProxyType
@@ -17,7 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.evaluation.dataset import LabelledNote, Split
-from streamproc.evaluation.prepared import NO_JUDGEMENTS, Prepared, history_graph, recall_all
+from streamproc.evaluation.prepared import (
+    NO_JUDGEMENTS,
+    Prepared,
+    history_graph,
+    recall_all,
+    with_history,
+    without_tags,
+)
 from streamproc.events.graph import Provenance
 from streamproc.graph.evidence import COLUMN, FEATURES
 from streamproc.graph.hits import Edge
@@ -55,6 +63,7 @@ _AUTHORS_SHARE = 0.4  # of notes that have their authors' own tags only
 _AUTHORS_WRONG = 0.15  # of those tags
 _AUTHORS_MISSING = 0.5  # of the tags that such a note should have
 _JUDGED_SHARE = 0.15  # of notes on which people have spoken
+_HELD_OUT_SHARE = 0.15  # of the tags that nobody has used yet, or that the repository lacks
 _NEW_TAG_SHARE = 0.08  # of rows whose tag nobody has used yet
 
 
@@ -163,7 +172,7 @@ def valid_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most:
 
 
 def varied_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most: int) -> Rows:
-    """Rows under thinner, judged and carelessly tagged histories, beside the full one."""
+    """Rows under thinner, judged and carelessly tagged histories and with tags missing, beside the full one."""
     few = max(int(most * _VARIED_SHARE), 1)
     parts = [history_rows(prepared, thresholds, random, most)]
     for share in _THIN_SHARES:
@@ -173,6 +182,12 @@ def varied_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most
     parts.append(rows_of(prepared, notes, vectors, thresholds, judgements=_Judges(prepared, random)))
     notes, vectors = _draw(prepared, random, few)
     parts.append(rows_of(prepared, notes, vectors, thresholds, graph=_tagged_by_authors(prepared, random)))
+    some = _some_tags(prepared, random)
+    notes, vectors = _draw(prepared, random, few, having=some)
+    parts.append(rows_of(_unused(prepared, some), notes, vectors, thresholds))
+    gone = _some_tags(prepared, random)
+    notes, vectors = _draw(prepared, random, few, having=gone)
+    parts.append(rows_of(without_tags(prepared, gone), notes, vectors, thresholds))
     return join(parts)
 
 
@@ -184,10 +199,30 @@ def without_votes(rows: Rows, random: Random, share: float = _NEW_TAG_SHARE) -> 
     return replace(rows, evidence=evidence)
 
 
-def _draw(prepared: Prepared, random: Random, most: int) -> tuple[list[LabelledNote], Float32]:
+def _some_tags(prepared: Prepared, random: Random) -> frozenset[str]:
+    """A share of the tags that have a history."""
+    used = sorted({tag_id for each in prepared.dataset.train for tag_id in each.gold})
+    count = max(round(_HELD_OUT_SHARE * len(used)), 1)
+    return frozenset(used[place] for place in random.permutation(len(used))[:count])
+
+
+def _unused(prepared: Prepared, tags: AbstractSet[str]) -> Prepared:
+    """The dataset as if nobody had used these tags yet."""
+    return with_history(prepared, [replace(each, gold=each.gold - tags) for each in prepared.dataset.train])
+
+
+def _draw(
+    prepared: Prepared, random: Random, most: int, *, having: AbstractSet[str] | None = None
+) -> tuple[list[LabelledNote], Float32]:
+    """Labelled notes of train at random; about half of them with one of these tags, if any are named."""
     train = prepared.dataset.train
     labelled = np.array([place for place, each in enumerate(train) if each.gold], dtype=np.int64)
-    places = random.permutation(labelled)[:most]
+    places = random.permutation(labelled)
+    if having is not None:
+        with_them = [place for place in places if train[place].gold & having][: most // 2]
+        others = [place for place in places if not train[place].gold & having][: most - len(with_them)]
+        places = np.array([*with_them, *others], dtype=np.int64)
+    places = places[:most]
     return [train[place] for place in places], prepared.vectors[Split.TRAIN][places]
 
 

@@ -255,3 +255,23 @@ def test_the_evidence_of_a_tag_does_not_depend_on_the_other_candidates(around):
         np.testing.assert_array_equal(few.evidence[row], every.evidence[ids(every).index(each.tag_id)])
     assert ids(few) == ids(every)[:2]
     assert np.isfinite(every.evidence).all()
+
+
+def test_the_last_places_are_for_tags_that_nobody_near_by_has_used():
+    used = [tag(f"used{number}") for number in range(6)]
+    new = [tag(f"new{number}") for number in range(6)]
+    found = hits(
+        [(each.tag_id, 0.3 - number / 100) for number, each in enumerate(new)],
+        [("m", 0.9, [each.tag_id for each in used])],
+    )
+    some = replace(FITTED, candidates=6, carried=4)
+    candidates = ids(recall(NOTE, found, View(used + new), Judges(), some))
+    assert [each for each in candidates if each.startswith("new")] == ["new0", "new1"]
+    assert len(candidates) == 6
+    # Where few are new the places go to the others.
+    only_used = ids(
+        recall(
+            NOTE, hits([], found.notes and [("m", 0.9, [t.tag_id for t in used])]), View(used), Judges(), some
+        )
+    )
+    assert len(only_used) == 6

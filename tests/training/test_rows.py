@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 
 from streamproc.evaluation.dataset import Split, read_dataset
-from streamproc.evaluation.prepared import prepare
+from streamproc.evaluation.prepared import prepare, with_history, without_tags
 from streamproc.evaluation.vectors import VectorCache
 from streamproc.graph.evidence import COLUMN
 from streamproc.graph.thresholds import FITTED
 from streamproc.training.fusion import fit_recall, recall_fit
 from streamproc.training.rows import history_rows, join, rows_of, valid_rows, varied_rows, without_votes
+from streamproc.training.soft_labels import softened
+from streamproc.training.teacher_labels import TaughtNote, TeacherLabel, TeacherLabels
 from tests.evaluation.worlds import WordEncoder, write_dataset
 
 
@@ -68,3 +70,40 @@ def test_recall_is_fitted_to_what_ranks_right_tags_first(prepared):
     assert fitted.fusion["vote_soft"] > 0
     assert recall_fit(fitted, ["drinks"]).fusion == dict(fitted.fusion)
     assert fit_recall([prepared], FITTED) == fitted
+
+
+def test_some_notes_are_recalled_as_if_tags_were_new_or_missing(prepared):
+    gone = frozenset({"tea"}) & {tag.tag_id for tag in prepared.dataset.tags} or frozenset(
+        {prepared.dataset.tags[0].tag_id}
+    )
+    notes = [each for each in prepared.dataset.train if each.gold & gone]
+    places = [prepared.dataset.train.index(each) for each in notes]
+    vectors = prepared.vectors[Split.TRAIN][places]
+    missing = rows_of(without_tags(prepared, gone), notes, vectors, FITTED)
+    assert not any(each.tag_id in gone for each in missing.tags)
+    unused = with_history(prepared, [replace(each, gold=each.gold - gone) for each in prepared.dataset.train])
+    new = rows_of(unused, notes, vectors, FITTED)
+    of_new = np.array([each.tag_id in gone for each in new.tags])
+    assert of_new.any()
+    assert (new.evidence[of_new][:, COLUMN["vote_50"]] == 0).all()
+    assert new.right[of_new].all()
+
+
+def test_rows_of_chosen_notes_keep_their_texts_and_numbers(prepared):
+    rows = history_rows(prepared, FITTED, random(), 5)
+    chosen = np.arange(len(rows.texts)) % 2 == 0
+    some = rows.of_notes(chosen)
+    assert set(some.note) <= set(np.flatnonzero(chosen))
+    assert len(some.tags) == len(some.right) == len(some.evidence)
+    for row, note in enumerate(some.note):
+        source = np.flatnonzero(rows.note == note)[list(some.note[: row + 1]).count(note) - 1]
+        assert some.tags[row] == rows.tags[source]
+
+
+def test_a_teachers_belief_is_mixed_into_the_labels(prepared):
+    rows = history_rows(prepared, FITTED, random(), 3)
+    note, tag = rows.note_ids[rows.note[0]], rows.tags[0]
+    teacher = TeacherLabels([TaughtNote(note, "teacher", (TeacherLabel(tag.tag_id, 0.6),))])
+    soft = softened(rows, teacher, share=0.25)
+    assert soft.right[0] == pytest.approx(0.75 * rows.right[0] + 0.15)
+    np.testing.assert_array_equal(soft.right[1:], rows.right[1:])
