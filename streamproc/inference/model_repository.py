@@ -80,6 +80,8 @@ _MAX_QUEUE_REQUESTS = 128
 # Long enough for requests of one micro-batch to meet, short against the milliseconds of one run.
 _GPU_QUEUE_DELAY_MICROSECONDS = 2_000
 
+_IDENTITY_CHARACTERS = 16
+
 _TENSORRT_WORKSPACE_BYTES = 1 << 30
 _TENSORRT_CACHE = "/var/cache/tensorrt"
 
@@ -99,7 +101,7 @@ class ServedModel:
         name: in Triton.
         file: its ONNX file in the bundle.
         identity: what tells its weights from others: the hash that names the encoder's vectors, or the
-            model's version in the bundle.
+            model's version in the bundle and the hash of its file.
         inputs: name → type and dimensions beside the batch; -1 for the length of the sequence.
         output: name of its one output, float32.
         output_width: numbers a row of the output has.
@@ -136,13 +138,13 @@ def _served_models(bundle: Bundle) -> Iterator[ServedModel]:
     )
     if (tagger := manifest.tagger) is None:
         return
-    yield _tagger(tagger)
+    yield _tagger(bundle, tagger)
     if (calibrator := manifest.calibrator) is None:
         return
     yield ServedModel(
         name=CALIBRATOR,
         file=calibrator.file,
-        identity=calibrator.version,
+        identity=_identity(bundle, calibrator.version, calibrator.file),
         inputs={"features": ("TYPE_FP32", (len(tagger.features) + 1,))},
         output="logits",
         output_width=2,
@@ -150,13 +152,18 @@ def _served_models(bundle: Bundle) -> Iterator[ServedModel]:
     )
 
 
-def _tagger(spec: TaggerSpec) -> ServedModel:
+def _identity(bundle: Bundle, version: str, file: str) -> str:
+    """A version's name and the beginning of its file's hash: two trainings may have been given one name."""
+    return f"{version}-{bundle.manifest.files[file][:_IDENTITY_CHARACTERS]}"
+
+
+def _tagger(bundle: Bundle, spec: TaggerSpec) -> ServedModel:
     features = len(spec.features)
     if spec.text is None:
         return ServedModel(
             name=TAGGER,
             file=spec.file,
-            identity=spec.version,
+            identity=_identity(bundle, spec.version, spec.file),
             inputs={"evidence": ("TYPE_FP32", (features,))},
             output="logit",
             output_width=1,
@@ -165,7 +172,7 @@ def _tagger(spec: TaggerSpec) -> ServedModel:
     return ServedModel(
         name=TAGGER,
         file=spec.file,
-        identity=spec.version,
+        identity=_identity(bundle, spec.version, spec.file),
         inputs={
             "note_ids": ("TYPE_INT64", (-1,)),
             "candidate_ids": ("TYPE_INT64", (MAX_NOTE_CANDIDATES, spec.text.candidate_tokens)),

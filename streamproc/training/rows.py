@@ -63,7 +63,9 @@ _AUTHORS_SHARE = 0.4  # of notes that have their authors' own tags only
 _AUTHORS_WRONG = 0.15  # of those tags
 _AUTHORS_MISSING = 0.5  # of the tags that such a note should have
 _JUDGED_SHARE = 0.15  # of notes on which people have spoken
-_HELD_OUT_SHARE = 0.15  # of the tags that nobody has used yet, or that the repository lacks
+_UNUSED_SHARE = 0.05  # of the tags that nobody has used yet
+_MISSING_SHARE = 0.15  # of the tags that the repository lacks
+_MISSING_DRAWS = 4  # of such tags; each draw gives as many notes as another condition
 _NEW_TAG_SHARE = 0.08  # of rows whose tag nobody has used yet
 
 
@@ -182,12 +184,13 @@ def varied_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most
     parts.append(rows_of(prepared, notes, vectors, thresholds, judgements=_Judges(prepared, random)))
     notes, vectors = _draw(prepared, random, few)
     parts.append(rows_of(prepared, notes, vectors, thresholds, graph=_tagged_by_authors(prepared, random)))
-    some = _some_tags(prepared, random)
-    notes, vectors = _draw(prepared, random, few, having=some)
-    parts.append(rows_of(_unused(prepared, some), notes, vectors, thresholds))
-    gone = _some_tags(prepared, random)
-    notes, vectors = _draw(prepared, random, few, having=gone)
-    parts.append(rows_of(without_tags(prepared, gone), notes, vectors, thresholds))
+    notes, vectors = _draw(prepared, random, few)
+    unused = _unused(prepared, _some_tags(prepared, random, _UNUSED_SHARE))
+    parts.append(rows_of(unused, notes, vectors, thresholds))
+    for _ in range(_MISSING_DRAWS):
+        gone = _some_tags(prepared, random, _MISSING_SHARE)
+        notes, vectors = _draw(prepared, random, few, having=gone)
+        parts.append(rows_of(without_tags(prepared, gone), notes, vectors, thresholds))
     return join(parts)
 
 
@@ -199,10 +202,10 @@ def without_votes(rows: Rows, random: Random, share: float = _NEW_TAG_SHARE) -> 
     return replace(rows, evidence=evidence)
 
 
-def _some_tags(prepared: Prepared, random: Random) -> frozenset[str]:
+def _some_tags(prepared: Prepared, random: Random, share: float) -> frozenset[str]:
     """A share of the tags that have a history."""
     used = sorted({tag_id for each in prepared.dataset.train for tag_id in each.gold})
-    count = max(round(_HELD_OUT_SHARE * len(used)), 1)
+    count = max(round(share * len(used)), 1)
     return frozenset(used[place] for place in random.permutation(len(used))[:count])
 
 
