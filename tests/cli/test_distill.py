@@ -58,7 +58,14 @@ class Command:
         )
 
     def start(self, *options, **pipes):
-        return subprocess.Popen([*self.arguments, *options], text=True, env=self.environment, **pipes)
+        return subprocess.Popen(
+            [*self.arguments, *options],
+            text=True,
+            env=self.environment,
+            # As in a terminal: what a shell starts in the background ignores the signal, and so would its children.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
+            **pipes,
+        )
 
 
 @pytest.fixture
