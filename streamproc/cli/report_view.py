@@ -39,7 +39,8 @@ def show_report(report: Report, console: Console) -> None:
     for each in report.new_tags:
         console.print(
             f"{each.tags} new tags, {'with definitions' if each.described else 'by name alone'}: recall at 20 "
-            f"{each.recall_20:.3f}, {each.ratio:.2f} of that of seen tags ({each.seen_recall_20:.3f}); "
+            f"{each.recall_20:.3f}, {each.ratio:.2f} of that of seen tags ({each.seen_recall_20:.3f}); among all candidates "
+            f"{each.recall_served:.3f} ({each.seen_recall_served:.3f}); "
             f"P@1 {each.precision_1:.3f}, among new tags {each.precision_1_new:.3f}"
         )
     for scope in report.out_of_scope:

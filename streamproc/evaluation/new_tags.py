@@ -83,10 +83,10 @@ def _row(
     share: float,
     seed: int,
 ) -> NewTags:
-    def recall_20(tags: frozenset[str]) -> float:
+    def recall(tags: frozenset[str], among: Sequence[frozenset[str]]) -> float:
         wanted = sum(len(each.gold & tags) for each in scored.notes)
         found = sum(
-            len(each.gold & tags & candidates) for each, candidates in zip(scored.notes, at_20, strict=True)
+            len(each.gold & tags & candidates) for each, candidates in zip(scored.notes, among, strict=True)
         )
         return found / wanted if wanted else 0.0
 
@@ -98,7 +98,8 @@ def _row(
         [[tag for tag in tags if tag in held_out] for tags in scored.emitted],
         [each.gold & held_out for each in scored.notes],
     )
-    new, old = recall_20(held_out), recall_20(seen)
+    new, old = recall(held_out, at_20), recall(seen, at_20)
+    served = [frozenset(tags) for tags in order]
     return NewTags(
         described=described,
         share=share,
@@ -109,6 +110,8 @@ def _row(
         recall_20=new,
         seen_recall_20=old,
         ratio=new / old if old else 0.0,
+        recall_served=recall(held_out, served),
+        seen_recall_served=recall(seen, served),
         emitted=told.emitted,
         precision=told.precision,
         emitted_recall=told.recall,

@@ -184,6 +184,8 @@ class NewTags(msgspec.Struct, frozen=True):
         recall_20: share of their right places found among 20 candidates.
         seen_recall_20: the same of the tags that stayed in the history.
         ratio: one over the other.
+        recall_served: share of their right places found among all candidates that are served.
+        seen_recall_served: the same of the tags that stayed in the history.
         emitted: how often they were emitted.
         precision: share of these that is right.
         emitted_recall: share of their right places that was emitted.
@@ -200,6 +202,8 @@ class NewTags(msgspec.Struct, frozen=True):
     recall_20: float
     seen_recall_20: float
     ratio: float
+    recall_served: float
+    seen_recall_served: float
     emitted: int
     precision: float
     emitted_recall: float

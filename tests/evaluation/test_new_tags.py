@@ -14,7 +14,7 @@ def test_a_share_of_the_tags_loses_its_history_and_is_found_by_its_definition(ex
     assert (described.described, named.described) == (True, False)
     assert (described.tags, described.notes, described.gold) == (2, 8, 8)
     assert described.recall_20 == described.seen_recall_20 == described.ratio == 1
-    assert described.precision_1_new == 1
+    assert described.recall_served == described.seen_recall_served == described.precision_1_new == 1
 
 
 def test_names_that_say_nothing_leave_new_tags_behind(tmp_path, bag_cache):
