@@ -263,6 +263,7 @@ def _new_tags(reports: Sequence[Report]) -> str:
             f"{row.recall_20:.3f}",
             f"{row.seen_recall_20:.3f}",
             f"{row.ratio:.2f}",
+            f"{row.recall_served:.3f} / {row.seen_recall_served:.3f}",
             f"{row.emitted_recall:.3f}",
             f"{row.precision_1:.3f}",
         )
@@ -271,7 +272,17 @@ def _new_tags(reports: Sequence[Report]) -> str:
     ]
     if not rows:
         return ""
-    columns = ("set", "known of them", "tags", "recall at 20", "of seen tags", "ratio", "emitted", "P@1")
+    columns = (
+        "set",
+        "known of them",
+        "tags",
+        "recall at 20",
+        "of seen tags",
+        "ratio",
+        "served / seen",
+        "emitted",
+        "P@1",
+    )
     return "\n".join(
         (
             "### Tags without a history",
@@ -367,9 +378,9 @@ def _limits_of_tags(report: Report) -> Iterator[str]:
                 f"base rate (Brier skill {row.brier_skill:+.3f})."
             )
     for new in report.new_tags:
-        if new.described:
+        if new.described and new.seen_recall_served:
             yield (
-                f"A tag without a history is found {new.ratio:.2f} times as often as others on {report.dataset}: label "
+                f"A tag without a history is found {new.recall_served / new.seen_recall_served:.2f} times as often as others on {report.dataset}: label "
                 "some notes, or confirm it where it is suggested."
             )
     for scope in report.out_of_scope:
@@ -387,11 +398,20 @@ def _rebuild(command: str, reports: Sequence[Report]) -> str:
         )
         for report in reports
     }
-    lines = [
-        f"streamproc eval DATASETS_DIR/{report.dataset} --split {report.split}{studies[report.dataset]} "
-        f"--report reports/{report.dataset}.json"
-        for report in reports
-    ]
+    lines = []
+    for report in reports:
+        name, calibration = report.dataset, ""
+        if report.calibration:
+            # A set's own train serves to fit confidences only where the models were not trained on it.
+            own = "" if report.trained_on else " --leave-one-out"
+            calibration = f" --calibration maps/{name}.json"
+            lines.append(
+                f"streamproc calibrate confidence DATASETS_DIR/{name} --bundle BUNDLE{own} -o maps/{name}.json"
+            )
+        lines.append(
+            f"streamproc eval DATASETS_DIR/{name} --bundle BUNDLE --split {report.split}{calibration}{studies[name]} "
+            f"--report reports/{name}.json"
+        )
     return "\n".join(
         (
             "## Rebuilding it",

@@ -39,7 +39,7 @@ def test_files_data_licences_and_figures_stand_in_the_card(report):
     assert "name alone" in text
     assert "### Notes that belong to no tag" in text
     assert (
-        "make bundle\nstreamproc eval DATASETS_DIR/hobbies --split test --hold-out-tags 0.3 --hold-out-single 2 --ablations"
+        "make bundle\nstreamproc eval DATASETS_DIR/hobbies --bundle BUNDLE --split test --hold-out-tags 0.3 --hold-out-single 2 --ablations"
         in text
     )
 
