@@ -25,7 +25,7 @@ def test_the_shipped_bundle_is_whole_and_small():
 def test_every_file_of_the_shipped_bundle_is_named_in_its_manifest():
     bundle = Bundle.load(default_bundle_path())
     present = {str(file.relative_to(bundle.path)) for file in bundle.path.rglob("*") if file.is_file()}
-    assert present == {"manifest.json", *bundle.manifest.files}
+    assert present == {"manifest.json", "MODEL_CARD.md", *bundle.manifest.files}
 
 
 def test_what_is_written_is_read_again(bundle_path):
