@@ -98,7 +98,6 @@ class Runtime:
         self._topics: dict[Gate, list[str]] = {self._tagging_gate: [], self._graph_gate: []}
         self._view_problem = "the graph is not compared with the consumer group's commits yet"
         self._check_view = asyncio.Event()
-        self._measure_lag = asyncio.Event()
         self._joined = False
         self._stopping = False
         self.app = create_app(settings, web=web, loop=loop)
@@ -215,7 +214,6 @@ class Runtime:
         self._joined = True
         self._lift(HANDOVER)
         self._check_view.set()
-        self._measure_lag.set()
         log.info("partitions assigned", partitions=len(assigned or ()))
 
     async def _on_shutdown(self, app: Any, **_: Any) -> None:
@@ -288,12 +286,15 @@ class Runtime:
                 await self._dependencies.wait_until_up(down)
 
     async def _watch_lag(self) -> None:
-        """Measure after every assignment, and now and then."""
+        """Measure now and then, but not during a rebalance: the consumer's thread has few hands, and seeks need them."""
         lag = Lag(self.app)
         while not self._stopping:
-            await self._clock.wait(self._measure_lag, LAG_SECONDS)
-            self._measure_lag.clear()
-            if self._joined and KafkaDependency.name not in self._dependencies.down():
+            await self._clock.sleep(LAG_SECONDS)
+            if (
+                self._joined
+                and not self.app.rebalancing
+                and KafkaDependency.name not in self._dependencies.down()
+            ):
                 await lag.measure()
 
     async def _watch_view(self) -> None:

@@ -179,6 +179,7 @@ async def test_a_text_of_ten_megabytes_is_a_dead_letter(settings, start):
 
 async def test_two_workers_share_the_work_and_one_takes_over_when_the_other_stops(settings, start):
     one, two = start(1), start(2)
+    await until_assigned(one, two)
     async with Client(settings) as client:
         first = await client.publish_many(
             client.names.notes_new, [(note(f"n{i}"), f"n{i}".encode()) for i in range(500)]
