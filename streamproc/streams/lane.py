@@ -162,10 +162,6 @@ class Lane:
             await asyncio.wait(late)
         return not late
 
-    async def abandon(self) -> None:
-        """Cancel everything under way."""
-        await self.drain(0)
-
     async def _loop(self, group: asyncio.TaskGroup, delivery: Delivery) -> None:
         while True:
             await self._slots.acquire()
