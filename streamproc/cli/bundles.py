@@ -81,7 +81,8 @@ def write_bundle(base: "Bundle", output: Path, manifest: "Manifest") -> None:
     from streamproc.inference.bundle import write_manifest  # noqa: PLC0415 - a quick --help
 
     if output.resolve() != base.path.resolve():
-        shutil.copytree(base.path, output, dirs_exist_ok=True)
+        # The card speaks of the base's models.
+        shutil.copytree(base.path, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("MODEL_CARD.md"))
     write_manifest(output, manifest)
 
 
