@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("pass_through", "pipeline", "recall_cost")
+BENCHMARKS = ("one_note", "pass_through", "pipeline", "recall_cost")
 
 
 def main() -> None:
