@@ -109,10 +109,21 @@ def train_models(
     )
     manifest = write_manifest(bundle, msgspec.structs.replace(manifest, calibrator=uncalibrated))
     fitted = fit_map(Bundle(bundle, manifest), [valid_rows(each, thresholds, random) for each in prepared])
-    return write_manifest(
+    manifest = write_manifest(
         bundle,
         msgspec.structs.replace(manifest, calibrator=msgspec.structs.replace(uncalibrated, map=fitted)),
     )
+    _remove_tagger_of_the_other_sort(bundle, spec.file)
+    return manifest
+
+
+def _remove_tagger_of_the_other_sort(bundle: Path, used: str) -> None:
+    """Remove the tagger that this one replaces, whether it came from the base bundle or from a run before."""
+    for file in {EVIDENCE_TAGGER_FILE, MARKER_TAGGER_FILE} - {used}:
+        (bundle / file).unlink(missing_ok=True)
+    evidence_directory = (bundle / EVIDENCE_TAGGER_FILE).parent
+    if evidence_directory.is_dir() and not any(evidence_directory.iterdir()):
+        evidence_directory.rmdir()
 
 
 def _write_marker(  # noqa: PLR0917 - all that training needs

@@ -1,0 +1,38 @@
+"""streamproc train tagger: from a dataset to a bundle; needs the ``train`` extra."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from streamproc.cli import app
+from streamproc.inference.bundle import Bundle
+from tests.cli.small_dataset import dataset  # noqa: F401 - a fixture
+
+pytest.importorskip("torch", reason="the extra 'train' is not installed")
+pytest.importorskip("onnx", reason="the extra 'train' is not installed")
+
+
+def trained(dataset: Path, output: Path, *options: str) -> Bundle:  # noqa: F811
+    command = ["train", "tagger", str(dataset), "-o", str(output), "--epochs", "1", *options]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    return Bundle.load(output)
+
+
+def models_in(bundle: Bundle) -> set[str]:
+    return {path.relative_to(bundle.path).as_posix() for path in bundle.path.rglob("*.onnx")}
+
+
+@pytest.mark.slow
+def test_only_the_tagger_that_was_trained_last_is_in_the_bundle(dataset, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("STREAMPROC_CACHE_DIR", str(tmp_path / "cache"))
+    others = {"encoder/model.onnx", "calibrator/model.onnx"}
+    reader = trained(dataset, tmp_path / "bundle", "--read-text", "--version", "reads")
+    assert reader.manifest.tagger.version == "reads"
+    assert reader.manifest.tagger.text is not None
+    assert models_in(reader) == {"tagger.onnx", *others}
+    assert not (reader.path / "tagger").exists()
+    weigher = trained(dataset, tmp_path / "bundle", "--evidence-only")
+    assert weigher.manifest.tagger.text is None
+    assert models_in(weigher) == {"tagger/model.onnx", *others}
