@@ -4,10 +4,12 @@ Names carry the topics' prefix and the hash of the encoder's float weights, so g
 deployments or of two encoders never mix.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pymilvus import DataType, MilvusClient
+from pymilvus.exceptions import MilvusException
 from pymilvus.milvus_client.index import IndexParams
 from pymilvus.orm.schema import CollectionSchema
 
@@ -22,6 +24,9 @@ METRIC = "IP"
 
 OFFSET_DIMENSION = 2
 """Milvus insists on a vector in every collection; offsets have none of their own."""
+
+_CREATION_SECONDS = 1.0
+"""How long a collection may take to appear that another worker is creating."""
 
 _HASH_CHARACTERS = 16
 _NOTES = "__notes"
@@ -90,6 +95,8 @@ def create_missing(
 ) -> None:
     """Create and load the collections.
 
+    Several workers may do so at once, and where one ended in the middle of it the next completes it.
+
     Args:
         client: pymilvus' client.
         layout: what they are to look like.
@@ -113,14 +120,10 @@ def create_missing(
     for name, schema in wanted.items():
         if name in present and replace:
             client.drop_collection(name, timeout=timeout_seconds)
-        if name in present and not replace:
-            _require_same_shape(client, name, schema, timeout_seconds)
-        else:
-            client.create_collection(
-                name, schema=schema, consistency_level="Bounded", timeout=timeout_seconds
-            )
-            # The index of an empty collection is there at once; waiting for it would take pymilvus half a second.
-            client.create_index(name, _index(layout.index), sync=False, timeout=timeout_seconds)
+        if replace or name not in present:
+            _create(client, name, schema, timeout_seconds)
+        _require_same_shape(client, name, schema, timeout_seconds)
+        _require_index(client, name, layout.index, timeout_seconds)
         client.load_collection(name, timeout=timeout_seconds)
 
 
@@ -133,6 +136,31 @@ def encoders_of(names: CollectionNames, present: Sequence[str]) -> list[str]:
     """
     ours = (name for name in present if name.startswith(names.stem) and name.endswith(_NOTES))
     return sorted(name.removeprefix(names.stem).removesuffix(_NOTES) for name in ours)
+
+
+def _create(client: MilvusClient, name: str, schema: CollectionSchema, timeout_seconds: float) -> None:
+    """Create a collection, unless another worker does so at this moment."""
+    try:
+        client.create_collection(name, schema=schema, consistency_level="Bounded", timeout=timeout_seconds)
+    except MilvusException:
+        # Milvus Lite refuses the second worker before the first one's collection can be seen.
+        deadline = time.monotonic() + _CREATION_SECONDS
+        while not client.has_collection(name, timeout=timeout_seconds):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_CREATION_SECONDS / 20)
+
+
+def _require_index(client: MilvusClient, name: str, index: str, timeout_seconds: float) -> None:
+    """Create the index of the vectors where nobody has."""
+    if client.list_indexes(name, timeout=timeout_seconds):
+        return
+    try:
+        # The index of an empty collection is there at once; waiting for it would take pymilvus half a second.
+        client.create_index(name, _index(index), sync=False, timeout=timeout_seconds)
+    except MilvusException:
+        if not client.list_indexes(name, timeout=timeout_seconds):
+            raise
 
 
 def _require_same_encoder(names: CollectionNames, present: Sequence[str]) -> None:

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pytest_asyncio
+from pymilvus import MilvusClient
 
 from streamproc.errors import DeadlineError, DependencyDownError, GraphMismatchError, SettingsError
 from streamproc.events.graph import Origin, Provenance
+from streamproc.graph.collections import CollectionNames, Layout, create_missing
 from streamproc.graph.hits import Edge, Graph
 from streamproc.graph.milvus import GraphAddress
 from streamproc.graph.rows import VertexRow, unit
@@ -38,18 +40,24 @@ async def any_graph(
     request: pytest.FixtureRequest, lite_address: GraphAddress, unique_prefix: str
 ) -> AsyncIterator[MilvusGraph]:
     """The same graph over each kind of Milvus: what holds for one holds for all."""
-    match request.param:
-        case "lite":
-            address = lite_address
-        case "lite server":
-            uri = request.getfixturevalue("milvus_server").uri
-            address = GraphAddress(uri, timeout_seconds=30.0, topic_prefix=unique_prefix)
-        case _:
-            uri = request.getfixturevalue("milvus_standalone")
-            address = GraphAddress(uri, timeout_seconds=30.0, topic_prefix=unique_prefix)
+    address = lite_address if request.param == "lite" else address_on_server(request, unique_prefix)
     graph = await MilvusGraph.open(address, ENCODER_HASH, DIMENSION)
     yield graph
     await graph.close()
+
+
+@pytest.fixture(params=["lite server", pytest.param("standalone", marks=pytest.mark.slow)])
+def server_address(request: pytest.FixtureRequest, unique_prefix: str) -> GraphAddress:
+    """A Milvus that several workers share, nothing in it."""
+    return address_on_server(request, unique_prefix)
+
+
+def address_on_server(request: pytest.FixtureRequest, prefix: str) -> GraphAddress:
+    if request.param == "lite server":
+        uri = request.getfixturevalue("milvus_server").uri
+    else:
+        uri = request.getfixturevalue("milvus_standalone")
+    return GraphAddress(uri, timeout_seconds=30.0, topic_prefix=prefix)
 
 
 async def search_until_seen(graph: Graph, vector: np.ndarray, note_id: str, **limits: int):
@@ -265,6 +273,33 @@ async def test_graphs_of_two_prefixes_do_not_meet(milvus_server, unique_prefix):
     assert [(await graph.counts()).notes for graph in graphs] == [0, 1, 0, 0, 0]
     for graph in graphs:
         await graph.close()
+
+
+async def test_workers_that_start_at_the_same_moment_open_one_graph(server_address):
+    opening = (MilvusGraph.open(server_address, ENCODER_HASH, DIMENSION) for _ in range(6))
+    first, *others = await asyncio.gather(*opening)
+    await first.write_notes([row("n", tagged("a"))])
+    for other in others:
+        assert list(await other.notes(["stream:n"])) == ["stream:n"]
+    for each in (first, *others):
+        await each.close()
+
+
+async def test_a_graph_that_a_worker_left_half_created_is_completed(server_address):
+    layout = Layout(CollectionNames(server_address.topic_prefix, ENCODER_HASH), DIMENSION, "AUTOINDEX")
+    client = MilvusClient(uri=server_address.uri)
+    create_missing(client, layout, server_address.timeout_seconds, replace=False)
+    client.drop_collection(layout.names.tags)
+    client.release_collection(layout.names.notes)
+    client.drop_index(layout.names.notes, "vector")
+    client.close()
+    graph = await MilvusGraph.open(server_address, ENCODER_HASH, DIMENSION)
+    vector = vector_of("tea")
+    await graph.write_tags([VertexRow("tea", vector)])
+    await graph.write_notes([row("n", tagged("tea"), vector=vector)])
+    hits = await search_until_seen(graph, vector, "n", tags=1)
+    assert [hit.tag_id for hit in hits.tags] == ["tea"]
+    await graph.close()
 
 
 async def test_a_server_that_goes_away_is_a_dependency_down_and_comes_back_with_its_rows(tmp_path):
