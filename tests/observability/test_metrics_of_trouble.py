@@ -1,12 +1,9 @@
 """What the metrics say while something is wrong: a worker in this process, on a broker in memory, with fixed models."""
 
-import dataclasses
-
 import pytest
 
-from streamproc.errors import DependencyDownError
 from streamproc.observability.metrics import REGISTRY
-from tests.streams.fixed import FixedPipeline, fixed_parts
+from tests.streams.faulty import BAD_NOTE, MilvusOutage, PickyPipeline, parts_of_outage
 from tests.streams.test_worker_embedded import broker_for, eventually, note, running, started
 
 
@@ -39,26 +36,10 @@ async def falls_to_nothing(name, **labels):
 
 
 async def test_an_outage_is_seen_and_counted_while_the_lag_grows(tmp_path, grown, monkeypatch):
-    class Outage:
-        down = True
-
-    class Recall(FixedPipeline):
-        async def tag(self, notes):
-            if Outage.down:
-                raise DependencyDownError("Milvus", "connection refused")
-            return await super().tag(notes)
-
-    class Milvus:
-        name = "Milvus"
-
-        async def check(self):
-            if Outage.down:
-                raise DependencyDownError("Milvus", "connection refused")
-
+    outage = MilvusOutage()
     monkeypatch.setattr("streamproc.streams.runtime.LAG_SECONDS", 0.5)
     with broker_for(tmp_path, topic_partitions=1) as settings:
-        parts = dataclasses.replace(await fixed_parts(tmp_path, Recall), dependencies=(Milvus(),))
-        async with started(settings, parts) as (_, client):
+        async with started(settings, await parts_of_outage(tmp_path, outage)) as (_, client):
             for number in range(30):
                 await client.publish("notes.new", note(f"n{number}"), f"n{number}")
             await rises_to(1, "streamproc_dependency_down", dependency="Milvus")
@@ -67,7 +48,7 @@ async def test_an_outage_is_seen_and_counted_while_the_lag_grows(tmp_path, grown
             await rises_to(31, "streamproc_committed_lag_records", topic="notes.new", partition="0")
             assert value("streamproc_dependency_down", dependency="Kafka") == 0
             assert grown("streamproc_events_total", agent="tagging", outcome="tagged") == 0
-            Outage.down = False
+            outage.end()
             await client.wait_for(lambda found: len(found) == 31, "notes.tagged")
             await falls_to_nothing("streamproc_dependency_down", dependency="Milvus")
             await falls_to_nothing("streamproc_committed_lag_records", topic="notes.new", partition="0")
@@ -76,14 +57,8 @@ async def test_an_outage_is_seen_and_counted_while_the_lag_grows(tmp_path, grown
 
 
 async def test_attempts_and_the_dead_letter_of_a_note_that_fails_alone(tmp_path, grown):
-    class Picky(FixedPipeline):
-        async def tag(self, notes):
-            if any(each.note.note_id == "bad" for each in notes):
-                raise ValueError("cannot digest this")
-            return await super().tag(notes)
-
-    async with running(tmp_path, Picky, max_attempts=3, linger_seconds=0.2) as (_, client, _):
-        for note_id in ("a", "bad", "b", "c"):
+    async with running(tmp_path, PickyPipeline, max_attempts=3, linger_seconds=0.2) as (_, client, _):
+        for note_id in ("a", BAD_NOTE, "b", "c"):
             await client.publish("notes.new", note(note_id), note_id)
         await client.wait_for(len, "notes.dead")
         await client.wait_for(lambda found: len(found) == 3, "notes.tagged")

@@ -10,11 +10,12 @@ import urllib.request
 
 import msgspec
 
-from streamproc.errors import BundleError, DependencyDownError
+from streamproc.errors import BundleError
 from streamproc.events.codec import decode_tagged
 from streamproc.streams.dead_letter import read_dead_letter
 from streamproc.streams.embedded import EmbeddedBroker
 from streamproc.streams.worker import EmbeddedWorker
+from tests.streams.faulty import BAD_NOTE, MilvusOutage, PickyPipeline, parts_of_outage
 from tests.streams.fixed import (
     Client,
     FixedPipeline,
@@ -127,26 +128,9 @@ async def test_what_people_publish_takes_effect_and_what_is_invalid_is_dead_lett
 
 
 async def test_while_milvus_is_down_intake_waits_nothing_dies_and_work_goes_on_when_it_is_back(tmp_path):
-    class Outage:
-        down = True
-
-    class Recall(FixedPipeline):
-        async def tag(self, notes):
-            if Outage.down:
-                raise DependencyDownError("Milvus", "connection refused")
-            return await super().tag(notes)
-
-    class Milvus:
-        name = "Milvus"
-
-        async def check(self):
-            if Outage.down:
-                raise DependencyDownError("Milvus", "connection refused")
-
+    outage = MilvusOutage()
     with broker_for(tmp_path, stuck_seconds=0.5, max_attempts=1) as settings:
-        parts = await fixed_parts(tmp_path, Recall)
-        parts = parts.__class__(parts.pipeline, parts.graph, parts.knowledge, (Milvus(),), parts.close)
-        async with started(settings, parts) as (worker, client):
+        async with started(settings, await parts_of_outage(tmp_path, outage)) as (worker, client):
             for number in range(20):
                 await client.publish("notes.new", note(f"n{number}"), f"n{number}")
             await eventually(
@@ -158,7 +142,7 @@ async def test_while_milvus_is_down_intake_waits_nothing_dies_and_work_goes_on_w
             assert await client.read_all("notes.tagged", "notes.dead") == []
             paused = worker._runtime.app.consumer._paused_partitions
             assert {partition.topic for partition in paused} >= {"notes.new", "graph.notes"}
-            Outage.down = False
+            outage.end()
             records = await client.wait_for(lambda found: len(found) == 20, "notes.tagged")
             assert len({source_of(each) for each in records}) == 20
             assert await client.read_all("notes.dead") == []
@@ -170,21 +154,15 @@ async def test_while_milvus_is_down_intake_waits_nothing_dies_and_work_goes_on_w
 
 
 async def test_a_note_that_fails_alone_again_and_again_dies_and_its_neighbours_live(tmp_path):
-    class Picky(FixedPipeline):
-        async def tag(self, notes):
-            if any(each.note.note_id == "bad" for each in notes):
-                raise ValueError("cannot digest this")
-            return await super().tag(notes)
-
-    async with running(tmp_path, Picky, max_attempts=2, linger_seconds=0.2) as (worker, client, _):
-        for note_id in ("a", "bad", "b", "c"):
+    async with running(tmp_path, PickyPipeline, max_attempts=2, linger_seconds=0.2) as (worker, client, _):
+        for note_id in ("a", BAD_NOTE, "b", "c"):
             await client.publish("notes.new", note(note_id), note_id)
         await client.wait_for(lambda found: len(found) == 3, "notes.tagged")
         (dead,) = await client.wait_for(len, "notes.dead")
         letter = read_dead_letter(dead.key, dead.value, dead.headers)
         assert (letter.exception, letter.stage, letter.attempts) == ("RepeatedFailureError", "tag", 2)
         assert "cannot digest this" in letter.message
-        assert letter.value == note("bad")
+        assert letter.value == note(BAD_NOTE)
         assert worker.crash is None
 
 
