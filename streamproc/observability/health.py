@@ -20,6 +20,8 @@ class Vitals:
     """Dependencies held to be down, each with the reason."""
     oldest_unacked_seconds: float
     """Age of the oldest record in flight, outages left out."""
+    standstill_seconds: float
+    """How long a partition has had records to read while its commit stood still, outages left out."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,17 @@ def judge(vitals: Vitals, stuck_seconds: float) -> Health:
 
     Args:
         vitals: the state of the worker.
-        stuck_seconds: how old the oldest record in flight may become.
+        stuck_seconds: how old the oldest record in flight may become, and how long a commit may stand still.
     """
     not_live: list[str] = []
     if not vitals.down and vitals.oldest_unacked_seconds > stuck_seconds:
         not_live.append(
             f"a record has waited {vitals.oldest_unacked_seconds:.0f} s for its outcome while every dependency was up "
+            f"(limit: {stuck_seconds:.0f} s)"
+        )
+    if not vitals.down and vitals.standstill_seconds > stuck_seconds:
+        not_live.append(
+            f"a partition has records to read, but its commit has stood still for {vitals.standstill_seconds:.0f} s "
             f"(limit: {stuck_seconds:.0f} s)"
         )
     not_ready = list(not_live)

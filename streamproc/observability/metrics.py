@@ -21,6 +21,7 @@ __all__ = [
     "BREAKER_OPEN",
     "CANDIDATES",
     "COMMITTED_LAG",
+    "COMMIT_STANDSTILL_SECONDS",
     "CONFIDENCE",
     "CONTENT_TYPE",
     "DEAD_LETTERS",
@@ -81,6 +82,11 @@ IN_FLIGHT = Gauge(
 OLDEST_UNACKED_SECONDS = Gauge(
     "streamproc_oldest_unacked_seconds",
     "Age of the oldest record in flight, outages of dependencies left out.",
+    registry=REGISTRY,
+)
+COMMIT_STANDSTILL_SECONDS = Gauge(
+    "streamproc_commit_standstill_seconds",
+    "How long a partition has had records to read while its commit stood still, outages left out.",
     registry=REGISTRY,
 )
 COMMITTED_LAG = Gauge(

@@ -17,7 +17,6 @@ from streamproc.config import Settings
 from streamproc.streams.connection import client_options
 from streamproc.streams.delivery import Producer
 from streamproc.streams.fast_consumer import FastApp
-from streamproc.streams.transport import StreamTransport
 
 __all__ = ["StreamApp", "consumer_thread", "create_app", "producer_of", "subscribe"]
 
@@ -40,9 +39,6 @@ class StreamApp(FastApp):
         super().__init__(name, **options)
         self.background: list[Background] = []
         self.at_shutdown: Background | None = None
-
-    def _new_transport(self) -> StreamTransport:
-        return StreamTransport(self.conf.broker_consumer, self)
 
     async def on_start(self) -> None:
         """Faust calls this on every start."""

@@ -13,6 +13,11 @@ What also changes, because at-least-once needs it:
 
 - Records fetched for a partition that is paused meanwhile are delivered. Faust drops them; the next fetch then looks
   like a gap in the log, which counts as acknowledged: they would be lost.
+- The loop that fetches seeks to the group's commits itself, until it succeeds, and hands nothing over before, nor what
+  was fetched across a seek. Faust seeks in its recovery of tables, which ends for ever when a seek takes too long (a
+  machine that was suspended) and resumes the flow for assignments that others have overtaken.
+- A partition without a commit is sought to its begin. aiokafka leaves it behind what was fetched and then dropped in
+  a rebalance: the group would begin there, and lose what came before.
 - An acknowledgement from before a rebalance is ignored. Faust counts it, although the partition was rewound to its
   commit, and could commit past records that are yet to be read again.
 - On a revoke, what is acknowledged is committed before it is forgotten: after the signal ``on_partitions_revoked``, in
@@ -28,7 +33,7 @@ What also changes, because at-least-once needs it:
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from time import monotonic
 from typing import Any, cast
 from weakref import ref
@@ -60,6 +65,12 @@ LEFT_OUT_SECONDS = 0.02
 
 A fetch covers the partitions that were active when it began; one that becomes active meanwhile is not heard.
 """
+
+ASSIGNING_SECONDS = 0.02
+"""How long to wait for the app to take in its assignment; it takes some turns of the event loop."""
+
+SEEK_AGAIN_SECONDS = 0.5
+"""How long to wait after a seek that failed: a rebalance is under way, or the broker is down."""
 
 Deliver = Callable[[Sequence[Any]], None]
 
@@ -133,6 +144,22 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - read when the consumer starts
         return consumer
 
+    async def seek_to_committed(self) -> Mapping[TP, int | None]:
+        """Extend ``AIOKafkaConsumerThread.seek_to_committed``: without a commit, to the begin of the log.
+
+        aiokafka leaves such a partition where it is. The begin is where a group starts by ``earliest``, which
+        at-least-once needs.
+        """
+        return cast(Mapping[TP, int | None], await self.call_thread(self._seek_to_committed))
+
+    async def _seek_to_committed(self) -> Mapping[Any, int | None]:
+        consumer = self._ensure_consumer()
+        committed: Mapping[Any, int | None] = await consumer.seek_to_committed()
+        fresh = [partition for partition, offset in committed.items() if not offset]
+        if fresh and not await consumer.seek_to_beginning(*fresh):
+            raise TimeoutError(f"no answer with the begin of {fresh}")
+        return committed
+
 
 class FastConsumer(Consumer):  # type: ignore[misc]
     """Faust's aiokafka consumer, draining whole fetches."""
@@ -142,6 +169,10 @@ class FastConsumer(Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._partition_became_active = asyncio.Event()
+        self._assigned_generation: int | None = None
+        """The generation whose assignment the app has taken in."""
+        self._sought_generation: int | None = None
+        """The generation whose partitions stand behind what was handed over; None: they must be sought."""
 
     def _new_consumer_thread(self) -> FetchThread:
         """Replace ``Consumer._new_consumer_thread``."""
@@ -192,16 +223,39 @@ class FastConsumer(Consumer):  # type: ignore[misc]
         return offset
 
     async def perform_seek(self) -> None:
-        """Replace ``Consumer.perform_seek``: the offset before the commit is the last one read, not the commit."""
-        for partition, offset in (await self.seek_to_committed()).items():
+        """Replace ``Consumer.perform_seek``: the loop that fetches will seek before it goes on."""
+        self._sought_generation = None
+
+    async def _seek_to_commits(self) -> None:
+        generation = self.app.consumer_generation_id
+        if self._assigned_generation != generation:
+            # What the app does with its assignment would undo what is read before.
+            await self.sleep(ASSIGNING_SECONDS)
+            return
+        try:
+            async with asyncio.timeout(self.app.conf.broker_request_timeout):
+                committed = await self.seek_to_committed()
+        except Exception as error:  # noqa: BLE001 - a rebalance, a broker that is down: then again
+            self.log.warning("seeking to the commits: %r", error)
+            await self.sleep(SEEK_AGAIN_SECONDS)
+            return
+        for partition, offset in committed.items():
             tp = TP(*partition)
             self._committed_offset[tp] = offset
+            # The offset before the commit is the last one read; Faust notes the commit.
             self._read_offset[tp] = None if offset is None else offset - 1
+        self._sought_generation = generation
 
     async def seek(self, partition: TP, offset: int) -> None:
         """Extend ``Consumer.seek``, with the same meaning of what was read last."""
         await super().seek(partition, offset)
         self._read_offset[TP(*partition)] = offset - 1
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Replace ``Consumer.verify_event_path``: it ends the app when a partition is being sought.
+
+        Nor would it notice anything, for it compares the time of day with the time since the start.
+        """
 
     @Service.transitions_to("PARTITIONS_REVOKED")  # type: ignore[untyped-decorator]
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -228,6 +282,7 @@ class FastConsumer(Consumer):  # type: ignore[misc]
         """Extend ``Consumer.on_partitions_assigned``: queues are empty now, so no partition waits for one."""
         self._buffered_partitions.clear()
         await super().on_partitions_assigned(assigned, generation_id)
+        self._assigned_generation = generation_id
 
     async def _wait_next_records(self, timeout: float) -> tuple[Any, Any]:  # noqa: ASYNC109 - Faust's signature
         """Replace ``Consumer._wait_next_records``: without a partition to fetch, wait for one, not for a second."""
@@ -235,6 +290,9 @@ class FastConsumer(Consumer):  # type: ignore[misc]
             await self.wait(self.can_resume_flow)
         active = self._get_active_partitions()
         if active:
+            if self._sought_generation != self.app.consumer_generation_id:
+                await self._seek_to_commits()
+                return {}, active
             if self._buffered_partitions or self._paused_partitions:
                 timeout = min(timeout, LEFT_OUT_SECONDS)
             return await self._getmany(active_partitions=active, timeout=timeout), active
@@ -265,19 +323,17 @@ class FastConsumer(Consumer):  # type: ignore[misc]
             self.diag.unset_flag("FETCHING")
 
     async def _hand_over(self, records: dict[TP, list[ConsumerRecord]]) -> None:
-        if not self.flow_active:
-            # aiokafka has moved past these records: back to the commit, as Consumer.getmany does.
-            try:
-                await self.perform_seek()
-            except Exception as error:  # noqa: BLE001 - a rebalance is under way, and seeks again at its end
-                self.log.warning("seeking back while the flow is stopped: %r", error)
+        if not (self.flow_active and self._sought_generation == self.app.consumer_generation_id):
+            # Fetched for an assignment that is over, or begun before the seek; aiokafka has moved past them.
+            self._sought_generation = None
             return
         generation = self.app.consumer_generation_id
         for tp, of_partition in records.items():
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
             await self._hand_over_partition(TP(*tp), of_partition)
-            # Only an await that lasted can have let a rebalance in; it seeks back what is left here.
+            # Only an await that lasted can have let a rebalance in; what is left here is sought again.
             if not self.flow_active or generation != self.app.consumer_generation_id:
+                self._sought_generation = None
                 return
         if self._commit_every is not None and self._n_acked >= self._commit_every:
             self._n_acked = 0

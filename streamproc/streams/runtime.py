@@ -26,7 +26,7 @@ from streamproc.streams.gate import Gate
 from streamproc.streams.graphing import GraphingWork
 from streamproc.streams.intake import Intake
 from streamproc.streams.kafka_dependency import KafkaDependency
-from streamproc.streams.lag import Lag
+from streamproc.streams.lag import Lag, Standstill
 from streamproc.streams.lane import Lane, LaneSize, Work
 from streamproc.streams.ledger import OffsetLedger, Partition
 from streamproc.streams.outputs import Outputs
@@ -103,6 +103,7 @@ class Runtime:
         self.app = create_app(settings, web=web, loop=loop)
         self._commits = Commits(self.app, self._ledger)
         self._intake = Intake(self.app)
+        self._standstill = Standstill()
         names = self._outputs.names
         self._tails = Tails(settings, parts.knowledge, self._clock)
         self._lanes = (
@@ -155,6 +156,7 @@ class Runtime:
                 view_problem=self._view_problem,
                 down=self._dependencies.down(),
                 oldest_unacked_seconds=self._ledger.oldest_age_seconds(),
+                standstill_seconds=self._standstill.seconds(self._outages.monotonic()),
             ),
             self._settings.stuck_seconds,
         )
@@ -261,7 +263,10 @@ class Runtime:
             for topic in topics
         ]
         self._intake.hold(idle)
+        if idle:
+            self._standstill.forget()
         metrics.OLDEST_UNACKED_SECONDS.set(self._ledger.oldest_age_seconds())
+        metrics.COMMIT_STANDSTILL_SECONDS.set(self._standstill.seconds(self._outages.monotonic()))
         metrics.IN_FLIGHT.set(self._ledger.in_flight)
         metrics.READY.set(self.health().ready)
 
@@ -295,7 +300,9 @@ class Runtime:
                 and not self.app.rebalancing
                 and KafkaDependency.name not in self._dependencies.down()
             ):
-                await lag.measure()
+                measured = await lag.measure()
+                if measured is not None:
+                    self._standstill.observe(self._outages.monotonic(), measured)
 
     async def _watch_view(self) -> None:
         """Compare the graph with the group's commits after every assignment, and now and then.

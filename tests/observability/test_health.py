@@ -8,6 +8,7 @@ def vitals(**more):
         "view_problem": "",
         "down": {},
         "oldest_unacked_seconds": 0.0,
+        "standstill_seconds": 0.0,
     }
     return Vitals(**{**well, **more})
 
@@ -42,3 +43,10 @@ def test_a_record_that_waits_too_long_makes_it_unfit_to_live():
 
 def test_not_while_a_dependency_is_down():
     assert judge(vitals(oldest_unacked_seconds=500, down={"Triton": "refused"}), 120).live
+
+
+def test_a_commit_that_stands_still_before_records_makes_it_unfit_to_live():
+    health = judge(vitals(standstill_seconds=121), 120)
+    assert not health.live
+    assert "stood still for 121 s" in health.not_live[0]
+    assert judge(vitals(standstill_seconds=500, down={"Triton": "refused"}), 120).live

@@ -1,167 +1,23 @@
 """Faust's intake as this package replaces it: nothing lost, order kept, commits never ahead of acks."""
 
 import asyncio
-import contextlib
-import hashlib
-import inspect
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
-from importlib.metadata import version
 from typing import Any
 
-import faust
-import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from faust.transport.conductor import Conductor, ConductorCompiler
-from faust.transport.consumer import Consumer
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from aiokafka import AIOKafkaProducer
 from faust.types import TP
-from mode.supervisors import CrashingSupervisor
-from mode.utils.queues import FlowControlQueue, ThrowableQueue
 
-from streamproc.streams.embedded import EmbeddedBroker
-from streamproc.streams.fast_consumer import FastApp
 from tests.servers.kafka import KafkaServer
-
-Body = Callable[[Any], Awaitable[None]]
-CreateTopic = Callable[[str, int], Awaitable[None]]
-
-
-class Broker:
-    """Where a test's topics are: an address and a way to make a topic."""
-
-    def __init__(self, bootstrap: str, embedded: EmbeddedBroker | None = None) -> None:
-        self.bootstrap = bootstrap
-        self.embedded = embedded
-
-    async def topic(self, partitions: int = 4) -> str:
-        name = f"in-{uuid.uuid4().hex[:8]}"
-        if self.embedded is not None:
-            self.embedded.create_topic(name, partitions)
-            return name
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
-        await admin.start()
-        await admin.create_topics([NewTopic(name, partitions, 1)])
-        while (await admin.describe_topics([name]))[0]["error_code"]:  # noqa: ASYNC110 - the broker tells nobody
-            await asyncio.sleep(0.05)
-        await admin.close()
-        return name
-
-    async def fill(self, topic: str, numbers: range, partition: int | None = None) -> None:
-        async with AIOKafkaProducer(bootstrap_servers=self.bootstrap, linger_ms=5) as producer:
-            for number in numbers:
-                key = b"key %d" % (number % 50)
-                await producer.send(topic, b"%d" % number, key=key, partition=partition)
-            await producer.flush()
-
-    async def committed(self, group: str, topic: str, partitions: int = 4) -> list[int | None]:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap, group_id=group, enable_auto_commit=False
-        )
-        consumer.assign([TopicPartition(topic, number) for number in range(partitions)])
-        async with consumer:
-            return [await consumer.committed(TopicPartition(topic, number)) for number in range(partitions)]
-
-
-@pytest.fixture(params=["embedded", "kafka"])
-def broker(request: pytest.FixtureRequest) -> Any:
-    if request.param == "kafka":
-        yield Broker(request.getfixturevalue("kafka_bootstrap"))
-        return
-    with EmbeddedBroker() as embedded:
-        yield Broker(embedded.bootstrap, embedded)
-
-
-@pytest.fixture
-def kafka(kafka_bootstrap: str) -> Broker:
-    return Broker(kafka_bootstrap)
-
-
-def make_app(broker: Broker, group: str, **options: Any) -> FastApp:
-    return FastApp(
-        group,
-        **{
-            "broker": f"kafka://{broker.bootstrap}",
-            "key_serializer": "raw",
-            "value_serializer": "raw",
-            "autodiscover": False,
-            "web_enabled": False,
-            "topic_disable_leader": True,
-            "topic_allow_declare": False,
-            "reply_create_topic": False,
-            "stream_wait_empty": False,
-            "agent_supervisor": CrashingSupervisor,
-            "consumer_auto_offset_reset": "earliest",
-            "broker_commit_interval": 0.2,
-            "broker_session_timeout": 6.0,
-            "broker_heartbeat_interval": 0.5,
-            "broker_max_poll_records": 100,
-            "stream_buffer_maxsize": 600,
-            **options,
-        },
-    )
-
-
-@contextlib.asynccontextmanager
-async def running(app: FastApp) -> AsyncIterator[FastApp]:
-    app._create_directories = lambda: None
-    await app.start()
-    try:
-        yield app
-    finally:
-        await app.stop()
-
-
-async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.01)
-
-
-async def until_committed(broker: Broker, app: FastApp, topic: str, wanted: dict[int, int]) -> None:
-    """Wait until the app has committed these offsets, by partition."""
-    await until(
-        lambda: all(
-            app.consumer._committed_offset.get(TP(topic, n)) == offset for n, offset in wanted.items()
-        )
-    )
-
-
-class Seen:
-    """An agent that keeps what it was given and acks it."""
-
-    def __init__(self) -> None:
-        self.messages: list[Any] = []
-        self.hold = asyncio.Event()
-        self.hold.set()
-
-    async def __call__(self, stream: Any) -> None:
-        async for event in stream.noack().events():
-            await self.hold.wait()
-            self.messages.append(event.message)
-            event.ack()
-
-    @property
-    def numbers(self) -> list[int]:
-        return [int(message.value) for message in self.messages]
-
-    def in_order(self) -> bool:
-        by_partition: dict[TP, list[int]] = {}
-        for message in self.messages:
-            by_partition.setdefault(message.tp, []).append(message.offset)
-        return all(offsets == sorted(set(offsets)) for offsets in by_partition.values())
-
-    def ends(self) -> dict[int, int]:
-        ends: dict[int, int] = {}
-        for message in self.messages:
-            ends[message.partition] = max(ends.get(message.partition, 0), message.offset + 1)
-        return ends
-
-
-def group() -> str:
-    return f"group-{uuid.uuid4().hex[:8]}"
+from tests.streams.faust_apps import (
+    Broker,
+    Seen,
+    group,
+    make_app,
+    running,
+    until,
+    until_committed,
+)
 
 
 async def test_every_record_arrives_once_in_order_and_is_committed(broker: Broker) -> None:
@@ -479,50 +335,3 @@ async def test_a_stream_that_acks_by_itself_is_fausts_own(broker: Broker) -> Non
         await until(lambda: len(values) == 100)
         await until(lambda: sum(app.consumer._committed_offset.values()) == 100)
     assert sorted(values) == list(range(100))
-
-
-REPLACED = {
-    AIOKafkaConsumerThread._create_worker_consumer: "c2701bfc3e6f",
-    AIOKafkaConsumerThread._fetch_records: "39a2c6c79fc1",
-    Conductor._build_handler: "5c071d127798",
-    Conductor._compile_message_handler: "9fbc0538097a",
-    Conductor._update_indices: "619b3247b96a",
-    ConductorCompiler.build: "837cf521368c",
-    Consumer._commit_tps: "a20e230b05ae",
-    Consumer._drain_messages: "44a2500309e8",
-    Consumer._new_offset: "1d2c7ea89a7a",
-    Consumer._wait_next_records: "6218e1969a63",
-    Consumer.ack: "5fcf41cf4515",
-    Consumer.getmany: "4b168d84882a",
-    Consumer.on_buffer_drop: "4b57e8a418d5",
-    Consumer.on_buffer_full: "c8961679e0bc",
-    Consumer.on_partitions_assigned: "29ce96596f05",
-    Consumer.on_partitions_revoked: "d04b7ae72c6f",
-    Consumer.pause_partitions: "27a1c94bdacd",
-    Consumer.perform_seek: "0e8c130ff4b0",
-    Consumer.resume_partitions: "afe6b7c02a41",
-    Consumer.seek: "b86a9fe05f95",
-    FlowControlQueue.in_pressure_high_state: "3165f1488019",
-    ThrowableQueue.force_put_nowait: "e029f3d27824",
-    faust.App._new_transport: "42db531312dd",
-    faust.App._on_partitions_revoked: "d5c895bbe57d",
-    faust.Event.__init__: "a1d3454dce42",
-    faust.Stream._py_aiter: "3a48ee257a65",
-    faust.Stream.events: "c62f4dd3a73f",
-}
-"""What fast_consumer.py replaces, extends or copies, with the hash of its source in faust-streaming 0.15.3."""
-
-
-def digest(function: Any) -> str:
-    return hashlib.sha256(inspect.getsource(function).encode()).hexdigest()[:12]
-
-
-def test_faust_is_the_version_that_the_overrides_were_written_against() -> None:
-    assert version("faust-streaming") == "0.15.3"
-
-
-@pytest.mark.parametrize("function", REPLACED, ids=lambda function: function.__qualname__)
-def test_what_is_replaced_is_still_what_it_was(function: Any) -> None:
-    assert digest(function) == REPLACED[function], (
-        "read what changed in Faust, adapt fast_consumer.py, then this hash"
-    )

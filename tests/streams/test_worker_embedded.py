@@ -248,3 +248,23 @@ async def test_with_the_write_back_off_nothing_enters_the_graph_and_deletions_st
         assert [each.value for each in records] == [None, None]
         assert {json.loads(each.key)[1] for each in records} == {"stream", "import"}
         assert {header(each, "ce_type") for each in records} == {"streamproc.graph.notes.v1"}
+
+
+async def test_a_partition_that_nobody_reads_makes_the_worker_unfit_to_live(tmp_path, monkeypatch):
+    monkeypatch.setattr("streamproc.streams.runtime.LAG_SECONDS", 0.2)
+    async with running(tmp_path, stuck_seconds=1) as (worker, client, _):
+        await client.publish("notes.new", note("n1"), "n1")
+        await client.wait_for(lambda found: found, "notes.tagged")
+        assert worker.health.live
+        reading = worker._runtime.app.consumer
+        # As if a fault had stopped the reading behind everybody's back.
+        reading.pause_partitions(reading.assignment())
+        await client.publish("notes.new", note("n1", "more"), "n1")
+
+        async def health():
+            return worker.health
+
+        unfit = await eventually(health, lambda health: not health.live)
+        assert "stood still" in unfit.not_live[0]
+        reading.resume_partitions(reading.assignment())
+        assert (await eventually(health, lambda health: health.live)).ready
