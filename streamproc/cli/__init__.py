@@ -1,5 +1,6 @@
 """The command line: one thin module a command group. Data goes to stdout, logs and progress to stderr."""
 
+import errno
 import sys
 
 import typer
@@ -71,10 +72,19 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output is gone: nothing is wrong
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if not _is_of_a_file(error):
+            raise
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror, 1)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _fail(error: StreamprocError, status: int) -> None:
+def _is_of_a_file(error: OSError) -> bool:
+    """Whether a file or a disk is what is wrong; anything else is a defect of ours, and its traceback tells which."""
+    return error.filename is not None or error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def _fail(error: StreamprocError | str | None, status: int) -> None:
     typer.echo(f"error: {error}", err=True)
     sys.exit(status)

@@ -1,7 +1,6 @@
 """``streamproc demo``: the real application on an embedded broker, with a live view."""
 
 import asyncio
-import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -76,10 +75,24 @@ def demo(
     configure_logging("error" if settings.log_level == "info" else settings.log_level)
     if summary is not None and not summary.parent.is_dir():
         raise InputFileError(f"{summary} cannot be written: {summary.parent} is not a directory")
+    if notes is not None:
+        _require_readable(notes)
     figures = asyncio.run(_demo(_Run(notes, tags, history, once, summary, settings)))
     if figures.notes_in != figures.tagged + figures.deleted + figures.dead:
         typer.echo("error: not every note came out; this is a defect, please report it", err=True)
         raise typer.Exit(1)
+
+
+def _require_readable(path: Path) -> None:
+    """Open the file once, before what takes seconds.
+
+    Raises:
+        InputFileError: it cannot be read.
+    """
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise InputFileError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
 async def _demo(run: _Run) -> "Summary":
@@ -173,14 +186,39 @@ def _file_records(path: Path, view: "DemoView") -> "Iterator[NewRecord]":
 
 
 async def _typed_notes(running: "Demonstration", view: "DemoView") -> None:
-    """Publish what a person types, a line a note, until an empty line."""
+    """Publish what a person types, a line a note, until an empty line, the end of the input or Ctrl-C."""
     from streamproc.events.note import Note  # noqa: PLC0415
     from streamproc.streams.demonstration import NewRecord  # noqa: PLC0415
 
     view.invite()
     number = 0
-    with contextlib.suppress(EOFError, KeyboardInterrupt):
-        while text := (await asyncio.to_thread(input, "> ")).strip():
+    try:
+        while text := (await _typed_line()).strip():
             number += 1
             note = Note(note_id=f"typed-{number}", text=text)
             await running.publish([NewRecord(note.note_id.encode(), encode(note))])
+    except asyncio.CancelledError:  # Ctrl-C: the summary still comes
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
+        typer.echo()
+
+
+async def _typed_line() -> str:
+    """The next line of the terminal; empty at the end of the input.
+
+    No thread waits in ``input()``: it could not be interrupted, and the program could not end before the next Enter.
+    """
+    loop = asyncio.get_running_loop()
+    line: asyncio.Future[str] = loop.create_future()
+
+    def read() -> None:
+        if not line.done():
+            line.set_result(sys.stdin.readline())
+
+    typer.echo("> ", nl=False)
+    loop.add_reader(sys.stdin, read)
+    try:
+        return await line
+    finally:
+        loop.remove_reader(sys.stdin)

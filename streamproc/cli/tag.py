@@ -84,6 +84,7 @@ def tag(  # noqa: PLR0917 - the options of a command line
             f"--learn writes to a private graph only, and STREAMPROC_MILVUS_URI = {settings.milvus_uri!r} is a server. "
             "Unset it, or publish the notes with streamproc publish notes."
         )
+    _require_apart(inputs=(Path(notes), tags, history), outputs=(output, dead))
     from streamproc.observability.logging import configure_logging  # noqa: PLC0415 - a quick --help
 
     configure_logging(settings.log_level)
@@ -177,6 +178,22 @@ async def _learn(writer: "GraphWriter", outcomes: "Sequence[Outcome]") -> None:
     ]
     if records:
         await writer.apply(await writer.plan(records))
+
+
+def _require_apart(inputs: "Sequence[Path | None]", outputs: "Sequence[Path | None]") -> None:
+    """Opening an output empties it: none may be a file that is read, or the other output.
+
+    Raises:
+        InputFileError: one is.
+    """
+    taken = {path.resolve() for path in inputs if path is not None and path.is_file()}
+    for output in outputs:
+        if output is None:
+            continue
+        if output.resolve() in taken:
+            raise InputFileError(f"{output} would be overwritten while it is in use: name another file")
+        if output.is_file() or not output.exists():  # /dev/null may be both
+            taken.add(output.resolve())
 
 
 def _opened_input(notes: str, stack: contextlib.ExitStack) -> IO[bytes]:

@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
-from streamproc.errors import InputFileError, InvalidChangeError
+from streamproc.errors import InputFileError, InvalidChangeError, SettingsError
 from streamproc.events.codec import encode, graph_note_key, normalise_name
 from streamproc.events.files import note_from_row, read_events, segment_from_row, tag_from_row
 from streamproc.events.graph import Origin
@@ -112,6 +112,7 @@ async def open_local_graph(
 
     Raises:
         InputFileError: a file cannot be read, or a line of it cannot be used.
+        SettingsError: the cache cannot be written to.
     """
     contents = _read(chosen)
     knowledge = _knowledge(contents, chosen)
@@ -163,9 +164,15 @@ def _bytes(path: Path) -> bytes:
 
 
 async def _build(kept: Path, contents: _Contents, encoder: Encoder, progress: Progress) -> None:
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    # Built aside and moved into place whole: a run that is interrupted leaves nothing that looks finished.
-    building = Path(tempfile.mkdtemp(prefix=f"{kept.name}.", dir=kept.parent))
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        # Built aside and moved into place whole: a run that is interrupted leaves nothing that looks finished.
+        building = Path(tempfile.mkdtemp(prefix=f"{kept.name}.", dir=kept.parent))
+    except OSError as error:
+        raise SettingsError(
+            f"the graph cannot be kept in {kept.parent}: {error.strerror or error}. Set STREAMPROC_CACHE_DIR to a "
+            "directory that can be written to."
+        ) from None
     try:
         store = await _open_store(building / GRAPH_FILE, encoder)
         try:

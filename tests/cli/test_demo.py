@@ -1,5 +1,10 @@
 """streamproc demo: the real application on the embedded broker, the shipped models and Milvus Lite."""
 
+import contextlib
+import os
+import pty
+import sys
+
 import orjson
 import pytest
 from typer.testing import CliRunner
@@ -44,9 +49,46 @@ def test_a_stream_far_larger_than_the_broker_keeps_loses_nothing(tmp_path):
     assert (summary["notes_in"], summary["tagged"], summary["dead"]) == (61, 60, 1)
 
 
-def test_a_missing_file_of_notes_is_a_sentence(tmp_path):
+def test_a_missing_file_of_notes_is_a_sentence_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setenv("STREAMPROC_BUNDLE", str(tmp_path / "no bundle"))  # found missing once it starts
     error = run("--notes", tmp_path / "none.jsonl").exception
     assert isinstance(error, InputFileError)
+
+
+def on_a_terminal(arguments, *typed):
+    """Run the demo on a terminal and type each of these when what stands before it has been seen; give output, status."""
+    process, terminal = pty.fork()
+    if process == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "streamproc", "demo", *map(str, arguments)])
+    said, waiting = b"", list(typed)
+    with open(terminal, "r+b", buffering=0) as screen, contextlib.suppress(OSError):  # noqa: PTH123 - a descriptor
+        while chunk := screen.read(65_536):  # Linux says EIO where the program has ended
+            said += chunk
+            if waiting and waiting[0][0] in said:
+                screen.write(waiting.pop(0)[1])
+    return said.decode(), os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+@pytest.fixture
+def own_notes(tmp_path):
+    (tmp_path / "notes.jsonl").write_text('{"id": "first", "text": "Rye bread from the oven"}\n')
+    (tmp_path / "tags.jsonl").write_text('{"tag": "Baking", "description": "Bread and cakes."}\n')
+    return ("--notes", tmp_path / "notes.jsonl", "--tags", tmp_path / "tags.jsonl")
+
+
+def test_notes_are_typed_on_a_terminal_until_an_empty_line(own_notes):
+    said, status = on_a_terminal(
+        own_notes, (b"ends the demo", b"Bread rolls\n"), (b"typed-1", b"Cakes\n"), (b"typed-2", b"\n")
+    )
+    assert status == 0, said
+    assert "3 + 0 + 0" in said
+
+
+def test_ctrl_c_at_the_prompt_ends_the_demo_with_its_summary(own_notes):
+    said, status = on_a_terminal(own_notes, (b"ends the demo", b"half a no\x03"))
+    assert status == 0, said
+    assert "1 + 0 + 0" in said
+    assert "Traceback" not in said
 
 
 def test_a_summary_that_cannot_be_written_is_refused_before_anything_starts(tmp_path):

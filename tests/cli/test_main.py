@@ -61,6 +61,44 @@ def test_a_broken_bundle_is_named(tmp_path):
     assert_sentence(streamproc("tag", "-", STREAMPROC_BUNDLE=str(tmp_path)), str(tmp_path))
 
 
+def test_a_cache_that_cannot_be_written_is_named_with_its_setting(tmp_path):
+    (tmp_path / "file").touch()
+    (tmp_path / "notes.jsonl").write_text('{"id": "a", "text": "Tea"}\n')
+    for command in (("tag", "notes.jsonl"), ("demo", "--once")):
+        said = streamproc(*command, cwd=tmp_path, STREAMPROC_CACHE_DIR=str(tmp_path / "file"))
+        assert_sentence(said, "STREAMPROC_CACHE_DIR", "Not a directory")
+
+
+def test_a_full_disk_is_a_sentence(tmp_path):
+    (tmp_path / "tags.jsonl").write_text('{"tag": "Tea"}\n')
+    (tmp_path / "notes.jsonl").write_text('{"id": "a", "text": "Tea"}\n')
+    command = ("tag", "notes.jsonl", "--tags", "tags.jsonl", "-o", "/dev/full")
+    result = streamproc(*command, cwd=tmp_path, STREAMPROC_CACHE_DIR=str(tmp_path / "cache"))
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == "error: No space left on device"
+    assert "Traceback" not in result.stderr
+
+
+def test_ctrl_c_while_the_program_loads_is_quiet():
+    interrupted = (
+        "import sys, builtins; real = builtins.__import__\n"
+        "def stopped(name, *rest):\n"
+        "    if name == 'streamproc.cli': raise KeyboardInterrupt\n"
+        "    return real(name, *rest)\n"
+        "builtins.__import__ = stopped\n"
+        "from streamproc.__main__ import main; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", interrupted], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (130, "")
+
+
+def test_the_module_is_the_program():
+    told = subprocess.run(
+        [sys.executable, "-m", "streamproc", "--version"], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == streamproc("--version").stdout
+
+
 @pytest.mark.parametrize(
     "arguments", [("no-such-command",), ("tag",), ("tag", "-", "--no-such-option"), ("dead", "x")]
 )

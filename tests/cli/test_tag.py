@@ -154,6 +154,25 @@ def test_a_missing_file_is_a_sentence(tmp_path, option):
     assert "none.jsonl" in str(error)
 
 
+@pytest.mark.parametrize("option", ["-o", "--dead"])
+def test_a_file_that_is_read_is_never_overwritten(notes, tmp_path, option):
+    same = tmp_path / "sub" / ".." / "notes.jsonl"
+    (tmp_path / "sub").mkdir()
+    error = run(notes, option, same).exception
+    assert isinstance(error, InputFileError)
+    assert "overwritten" in str(error)
+    error = run("-", "--tags", notes, option, same, data=b"").exception
+    assert isinstance(error, InputFileError)
+    assert notes.read_bytes() == NOTES
+
+
+def test_results_and_rejected_lines_do_not_share_a_file(notes, tmp_path):
+    error = run(notes, "-o", tmp_path / "out.jsonl", "--dead", tmp_path / "out.jsonl").exception
+    assert isinstance(error, InputFileError)
+    assert not (tmp_path / "out.jsonl").exists()
+    assert run(notes, "-o", "/dev/null", "--dead", "/dev/null").exit_code == 1
+
+
 def test_a_broken_line_of_the_history_is_named(tmp_path):
     (tmp_path / "history.jsonl").write_text('{"id": "h", "text": 7}\n')
     error = run("-", "--history", tmp_path / "history.jsonl", data=b"").exception
