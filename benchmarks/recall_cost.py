@@ -17,7 +17,7 @@ import asyncio
 import random
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,10 @@ class View:
     def resolve(self, tag_id: str) -> TagChange | None:
         """The active tag."""
         return self.tags.resolve(tag_id)
+
+    def merged(self, tag_id: str) -> Collection[str]:
+        """The ids that were merged into it."""
+        return self.tags.merged(tag_id)
 
     def segment_tags(self, segment_id: str) -> Sequence[str]:
         """None."""

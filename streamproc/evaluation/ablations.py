@@ -99,6 +99,7 @@ class _WordlessTags:
 
     def __init__(self, prepared: Prepared) -> None:
         self.resolve = prepared.repository.resolve
+        self.merged = prepared.repository.merged
         self.segment_tags = prepared.repository.segment_tags
         self.lexical = Repository().snapshot().lexical
 

@@ -38,6 +38,7 @@ class _DatasetTags:
 
     def __init__(self, snapshot: RepositorySnapshot) -> None:
         self.resolve = snapshot.resolve
+        self.merged = snapshot.merged
         self.lexical: LexicalIndex = snapshot.lexical
 
     def segment_tags(self, _segment_id: str) -> Sequence[str]:
@@ -56,6 +57,9 @@ class _Rejections:
 
     def of(self, note_id: str) -> Mapping[str, bool]:
         return self._words.get(note_id, _NOTHING)
+
+    def confirmed(self, _tag_id: str) -> int:
+        return 0
 
 
 _NOTHING: Mapping[str, bool] = MappingProxyType({})

@@ -1,6 +1,6 @@
 """What a search of the graph finds, and the Protocol of a graph that can be searched."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -45,6 +45,9 @@ class SegmentHit(NamedTuple):
 class Hits:
     """Everything the graph finds for one note, each list nearest first, ties in order of id.
 
+    ``uses`` says on how many notes people put a tag, up to ``uses.COUNTED``; a tag that is not in it is on none.
+    None: the graph does not know. Every hit of a search shares one, which never changes.
+
     Similarities are rounded to five digits before they are compared: the last bits of a product depend on
     how many vectors were multiplied at once, and must not change an order. Recall relies on both.
     """
@@ -52,6 +55,7 @@ class Hits:
     tags: tuple[TagHit, ...]
     notes: tuple[NoteHit, ...]
     segments: tuple[SegmentHit, ...] = ()
+    uses: Mapping[str, int] | None = None
 
 
 class Graph(Protocol):

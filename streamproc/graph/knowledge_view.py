@@ -1,6 +1,6 @@
 """The repository and its passages as recall reads them, at one moment."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from streamproc.events.tag import TagChange
@@ -27,6 +27,10 @@ class KnowledgeView:
         if tag_id not in self._resolved:
             self._resolved[tag_id] = self.snapshot.tags.resolve(tag_id)
         return self._resolved[tag_id]
+
+    def merged(self, tag_id: str) -> Collection[str]:
+        """The ids that were merged into this one, directly or by way of others."""
+        return self.snapshot.tags.merged(tag_id)
 
     def segment_tags(self, segment_id: str) -> Sequence[str]:
         """Ids of the tags that a passage of knowledge is about."""

@@ -1,11 +1,12 @@
 """An exact graph in memory: the same answers as the stored one, for training and evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from streamproc.graph.hits import Edge, Hits, NoteHit, SegmentHit, TagHit
+from streamproc.graph.uses import counted, given_by_people
 
 __all__ = ["MemoryGraph"]
 
@@ -49,16 +50,19 @@ class MemoryGraph:
         self._edges = list(edges)
         self._segment_ids = list(segment_ids)
         self._segment_vectors = segment_vectors
+        self._uses: Mapping[str, int] | None = None
 
     def append(self, note_ids: Sequence[str], vectors: Float32, edges: Sequence[tuple[Edge, ...]]) -> None:
         """Add notes, as the write-back does."""
         self._note_ids += note_ids
         self._note_vectors = np.concatenate([self._note_vectors, vectors])
         self._edges += edges
+        self._uses = None
 
     def relabel(self, place: int, edges: tuple[Edge, ...]) -> None:
         """Replace the edges of the note at this place."""
         self._edges[place] = edges
+        self._uses = None
 
     async def search(self, vectors: Float32, *, tags: int, notes: int, segments: int) -> list[Hits]:
         """Find the nearest vertices of each vector; see ``hits.Graph``."""
@@ -66,6 +70,8 @@ class MemoryGraph:
 
     def nearest(self, vectors: Float32, *, tags: int, notes: int, segments: int = 0) -> list[Hits]:
         """The same outside an event loop."""
+        if self._uses is None:
+            self._uses = counted(given_by_people(edges) for edges in self._edges)
         found: list[Hits] = []
         for start in range(0, len(vectors), _CHUNK):
             chunk = vectors[start : start + _CHUNK]
@@ -89,6 +95,7 @@ class MemoryGraph:
                             for similarity, place in of_segments
                         ]
                     ),
+                    uses=self._uses,
                 )
                 for of_tags, of_notes, of_segments in zip(near_tags, near_notes, near_segments, strict=True)
             ]

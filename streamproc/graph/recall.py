@@ -25,6 +25,7 @@ from streamproc.events.tagged import NeighbourEvidence, RecallPath, TagEvidence
 from streamproc.graph.evidence import COLUMN, FEATURES, Neighbourhood, Votes, evidence
 from streamproc.graph.hits import Edge, Hits
 from streamproc.graph.thresholds import Thresholds
+from streamproc.graph.uses import given_by_people
 from streamproc.knowledge.lexical import LexicalIndex, LexicalMatch, surface
 
 __all__ = ["Judged", "Recalled", "TagView", "explain", "recall"]
@@ -48,6 +49,10 @@ class TagView(Protocol):
         """The active tag that this id stands for, merges followed; None: unknown, deprecated or removed."""
         ...
 
+    def merged(self, tag_id: str) -> Collection[str]:
+        """The ids that stand for this tag beside its own: those merged into it, directly or by way of others."""
+        ...
+
     def segment_tags(self, segment_id: str) -> Sequence[str]:
         """Ids of the tags that a passage of knowledge is about; empty where it is unknown."""
         ...
@@ -58,6 +63,10 @@ class Judged(Protocol):
 
     def of(self, note_id: str) -> Mapping[str, bool]:
         """Tag id → whether it is right, for the tags of this note on which people have spoken."""
+        ...
+
+    def confirmed(self, tag_id: str) -> int:
+        """On how many notes people confirmed this tag."""
         ...
 
 
@@ -112,7 +121,8 @@ def recall(
         note_words=note.title.count(" ") + note.text.count(" ") + 2,
         sharpness=thresholds.sharpness,
     )
-    rows = _choose(pool, table, own, thresholds)
+    new = _without_history(pool, judgements, thresholds)
+    rows = _choose(pool, table, own, new, thresholds)
     return Recalled(
         tags=tuple([pool.tags[row] for row in rows]),
         evidence=table[rows],
@@ -362,7 +372,11 @@ def _passages(pool: _Pool, repository: TagView) -> dict[int, float]:
 
 
 def _choose(
-    pool: _Pool, table: npt.NDArray[np.float32], own: Mapping[int, bool], thresholds: Thresholds
+    pool: _Pool,
+    table: npt.NDArray[np.float32],
+    own: Mapping[int, bool],
+    new: Sequence[int],
+    thresholds: Thresholds,
 ) -> list[int]:
     """Rows of the candidates: the union of the paths' shares, ranked by the fused score."""
     tags, rows = pool.tags, pool.rows
@@ -383,11 +397,48 @@ def _choose(
     union[list(own)] = False
     reserved = [row for row in near[: thresholds.reserved_content_tag] if row not in own]
     room = thresholds.candidates - len(confirmed)
-    best = _best(table @ _weights(thresholds), union, votes > 0, tags, room, thresholds.carried)
-    missing = [row for row in reserved if row not in best]
+    scores = table @ _weights(thresholds)
+    best = _best(scores, union, votes > 0, tags, room, thresholds.carried)
+    if new:
+        reserved += _first(scores, union & _mask(new, len(tags)), tags, thresholds.reserved_new_tag)
+    missing = [row for row in dict.fromkeys(reserved) if row not in best]
     if missing and len(best) + len(missing) > room:
-        best = best[: max(room - len(missing), 0)]
+        best = _spared(best, frozenset(reserved), max(room - len(missing), 0))
     return (confirmed + best + missing)[: thresholds.candidates]
+
+
+def _spared(best: Sequence[int], reserved: Collection[int], count: int) -> list[int]:
+    """The first so many rows, those that are reserved before the others."""
+    room = count - sum(row in reserved for row in best)
+    kept = []
+    for row in best:
+        if row in reserved:
+            kept.append(row)
+        elif room > 0:
+            kept.append(row)
+            room -= 1
+    return kept[:count]
+
+
+def _without_history(pool: _Pool, judgements: Judged, thresholds: Thresholds) -> list[int]:
+    """Rows of the tags, near or named, that people put on few notes or on none, this one not counted."""
+    uses, few = pool.hits.uses, thresholds.few_uses
+    if uses is None or not thresholds.reserved_new_tag or not thresholds.fusion:
+        return []
+    tags, rows = pool.tags, pool.rows
+    found = {*pool.cosines, *[rows[tag_id] for tag_id, _ in pool.named[: thresholds.max_lexical]]} - {-1}
+    rare = [(row, tag_id) for row in found if uses.get(tag_id := tags[row].tag_id, 0) <= few]
+    if not rare:
+        return []
+    own_id = pool.note.note_id
+    own = given_by_people(edge for hit in pool.hits.notes if hit.note_id == own_id for edge in hit.edges)
+    new = []
+    for row, tag_id in rare:
+        names = (tag_id, *pool.repository.merged(tag_id))
+        used = sum(uses.get(each, 0) - (each in own) + judgements.confirmed(each) for each in names)
+        if used < few:
+            new.append(row)
+    return new
 
 
 def _best(  # noqa: PLR0917 - what a choice is made of

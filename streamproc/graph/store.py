@@ -24,7 +24,10 @@ from streamproc.graph.rows import (
     pack_details,
     pack_edges,
     unpack_details,
+    unpack_edges,
 )
+from streamproc.graph.use_counts import PeoplesTags, UseCounts
+from streamproc.graph.uses import given_by_people
 from streamproc.graph.view import Partition
 
 __all__ = ["Counts", "MilvusGraph"]
@@ -64,6 +67,8 @@ class MilvusGraph:
         self._milvus = milvus
         self._layout = layout
         self._names = layout.names
+        # Nobody else writes to a file; to a server other workers do.
+        self._uses = UseCounts(self._peoples_tags, shared=not milvus.address.is_local)
         self._unflushed = dict.fromkeys((self._names.notes, self._names.tags, self._names.segments), 0)
 
     @classmethod
@@ -139,6 +144,7 @@ class MilvusGraph:
         if not len(vectors):
             return []
         queries = np.ascontiguousarray(vectors, dtype=np.float32)
+        uses = await self._uses.current()
         found_tags, found_notes, found_segments = await asyncio.gather(
             self._nearest(self._names.tags, queries, tags),
             self._nearest_notes(queries, notes),
@@ -149,6 +155,7 @@ class MilvusGraph:
                 tuple(TagHit(identifier, similarity) for identifier, similarity in near_tags),
                 near_notes,
                 tuple(SegmentHit(identifier, similarity) for identifier, similarity in near_segments),
+                uses,
             )
             for near_tags, near_notes, near_segments in zip(
                 found_tags, found_notes, found_segments, strict=True
@@ -174,25 +181,8 @@ class MilvusGraph:
 
     async def all_notes(self) -> AsyncIterator[Sequence[NoteRow]]:
         """Read every row of the notes, a page at a time, in order of key."""
-        last = ""
-        while True:
-            page = await self._milvus.call(
-                lambda client, timeout, after: client.query(
-                    self._names.notes,
-                    filter=f"key > '{after}'",
-                    output_fields=["edges", "details", "vector"],
-                    consistency_level="Strong",
-                    limit=MAX_HITS,
-                    timeout=timeout,
-                ),
-                last,
-            )
-            rows = sorted(page, key=lambda row: row["key"])
-            if rows:
-                yield [NoteRow(_stored(row), np.asarray(row["vector"], dtype=np.float32)) for row in rows]
-            if len(rows) < MAX_HITS:
-                return
-            last = rows[-1]["key"]
+        async for rows in self._pages("edges", "details", "vector"):
+            yield [NoteRow(_stored(row), np.asarray(row["vector"], dtype=np.float32)) for row in rows]
 
     async def write_notes(self, rows: Sequence[NoteRow]) -> None:
         """Write rows blindly: what stood under their keys is replaced.
@@ -212,10 +202,12 @@ class MilvusGraph:
                 for row in rows
             ],
         )
+        self._uses.put({row.note.key: given_by_people(row.note.tags) for row in rows})
 
     async def delete_notes(self, keys: Sequence[str]) -> None:
         """Remove rows of notes; those that are not there do no harm."""
         await self._delete(self._names.notes, keys)
+        self._uses.put(dict.fromkeys(keys, frozenset()))
 
     async def write_tags(self, rows: Sequence[VertexRow]) -> None:
         """Write tags blindly."""
@@ -294,10 +286,39 @@ class MilvusGraph:
         await self._milvus.call(
             lambda client, timeout: create_missing(client, self._layout, timeout, replace=True)
         )
+        self._uses.forget()
 
     async def close(self) -> None:
         """Let go of Milvus; a ``.db`` may then be opened by another process."""
+        await self._uses.close()
         await self._milvus.close()
+
+    async def _peoples_tags(self) -> AsyncIterator[PeoplesTags]:
+        """The tags that people put on each note, by key of the row, a page at a time."""
+        async for rows in self._pages("edges"):
+            yield await asyncio.to_thread(_peoples_tags, rows)
+
+    async def _pages(self, *columns: str) -> AsyncIterator[Sequence[Row]]:
+        """Some columns of every row of the notes, a page at a time, in order of key."""
+        last = ""
+        while True:
+            page = await self._milvus.call(
+                lambda client, timeout, after: client.query(
+                    self._names.notes,
+                    filter=f"key > '{after}'",
+                    output_fields=list(columns),
+                    consistency_level="Strong",
+                    limit=MAX_HITS,
+                    timeout=timeout,
+                ),
+                last,
+            )
+            rows = sorted(page, key=lambda row: row["key"])
+            if rows:
+                yield rows
+            if len(rows) < MAX_HITS:
+                return
+            last = rows[-1]["key"]
 
     async def _nearest(self, collection: str, queries: Float32, limit: int) -> list[list[tuple[str, float]]]:
         if not limit:
@@ -357,6 +378,10 @@ def _vertex(row: VertexRow) -> Row:
 def _stored(row: Row) -> StoredNote:
     note_id, origin = split_note_key(row["key"])
     return unpack_details(note_id, origin, row["edges"], row["details"])
+
+
+def _peoples_tags(rows: Sequence[Row]) -> PeoplesTags:
+    return {row["key"]: given_by_people(unpack_edges(row["edges"])) for row in rows}
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -22,8 +22,10 @@ class Thresholds:
         max_lexical: most candidates taken by their words.
         carried: how many candidates at most may be tags that voting notes carry, so that tags nobody near by
             has used yet, new ones among them, are considered whatever the votes say.
-        reserved_content_tag: the nearest tags that stay whatever the fused score says, so that a tag
-            nobody has used yet can be recalled.
+        reserved_content_tag: the nearest tags that stay whatever the fused score says.
+        reserved_new_tag: how many places are kept for tags without a history that are near or named, so that a
+            tag can be recalled from the moment it is published; the best of them by the fused score.
+        few_uses: a tag has a history once people put it on so many notes, at most ``uses.COUNTED`` - 1.
         neighbours: how many notes with labels of people vote; models are heard on the notes among them.
         nearest_tags: how many tags to ask the graph for; more than are taken, for some are merged or retired.
         nearest_notes: how many notes to ask it for; more than vote, for many carry labels of models only.
@@ -43,6 +45,8 @@ class Thresholds:
     max_lexical: int = 20
     carried: int = 24
     reserved_content_tag: int = 1
+    reserved_new_tag: int = 5
+    few_uses: int = 2
     neighbours: int = 50
     nearest_tags: int = 48
     nearest_notes: int = 128
@@ -76,6 +80,7 @@ PAPER = Thresholds(
     max_neighbour_tag=5,
     max_lexical=0,
     reserved_content_tag=0,
+    reserved_new_tag=0,
 )
 """The constants of LLM4Tag. They belong to BGE: under MiniLM they leave half a candidate a note."""
 

@@ -30,6 +30,7 @@ class JudgementsSnapshot:
     offsets: tuple[int, ...]
     _words: LayeredView[str, bytes]
     _tag_ids: list[str]  # shared with the writer, which only ever appends
+    _confirmed: LayeredView[str, int]
 
     def of(self, note_id: str) -> Mapping[str, bool]:
         """What people say of a note's tags: ``{tag_id: correct}``, tags without a judgement left out.
@@ -44,6 +45,10 @@ class JudgementsSnapshot:
             votes.setdefault(tag, []).append(bool(annotator & _CORRECT))
         return {self._tag_ids[tag]: _verdict(words) for tag, words in votes.items()}
 
+    def confirmed(self, tag_id: str) -> int:
+        """On how many notes people confirmed this tag."""
+        return self._confirmed.get(tag_id, 0)
+
     def __len__(self) -> int:
         return len(self._words)
 
@@ -55,6 +60,7 @@ class Judgements:
         self._words: LayeredMap[str, bytes] = LayeredMap()
         self._tags: dict[str, int] = {}
         self._tag_ids: list[str] = []
+        self._confirmed: LayeredMap[str, int] = LayeredMap()
         self._annotators: dict[str | None, int] = {}
         self._offsets: list[int] = []
 
@@ -70,12 +76,18 @@ class Judgements:
         tag = self._number_of_tag(judgement.tag_id)
         annotator = self._annotators.setdefault(judgement.annotator, len(self._annotators))
         said = _WORD.pack(tag, annotator | (_CORRECT if judgement.correct else 0))
+        before = self._words.get(judgement.note_id) or b""
         others = b"".join(
             _WORD.pack(*word)
-            for word in _WORD.iter_unpack(self._words.get(judgement.note_id) or b"")
+            for word in _WORD.iter_unpack(before)
             if (word[0], word[1] & ~_CORRECT) != (tag, annotator)
         )
         self._words.set(judgement.note_id, others + said)
+        change = _confirms(others + said, tag) - _confirms(before, tag)
+        if change:
+            self._confirmed.set(
+                judgement.tag_id, (self._confirmed.get(judgement.tag_id) or 0) + change or None
+            )
 
     def pass_over(self, partition: int, offset: int) -> None:
         """Note that a record was read which says nothing: it could not be decoded."""
@@ -83,7 +95,9 @@ class Judgements:
 
     def snapshot(self) -> JudgementsSnapshot:
         """The judgements as they are now."""
-        return JudgementsSnapshot(self.offsets, self._words.snapshot(), self._tag_ids)
+        return JudgementsSnapshot(
+            self.offsets, self._words.snapshot(), self._tag_ids, self._confirmed.snapshot()
+        )
 
     def _advance(self, partition: int, offset: int) -> bool:
         self._offsets += [-1] * (partition + 1 - len(self._offsets))
@@ -97,6 +111,11 @@ class Judgements:
         if number == len(self._tag_ids):
             self._tag_ids.append(tag_id)
         return number
+
+
+def _confirms(packed: bytes, tag: int) -> bool:
+    words = [bool(annotator & _CORRECT) for number, annotator in _WORD.iter_unpack(packed) if number == tag]
+    return bool(words) and _verdict(words)
 
 
 def _verdict(words: list[bool]) -> bool:

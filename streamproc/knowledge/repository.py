@@ -94,6 +94,7 @@ class RepositorySnapshot:
     lexical: LexicalIndex
     offset: int
     _ids_by_name: LayeredView[str, tuple[str, ...]]
+    _merged: LayeredView[str, tuple[str, ...]]
 
     def get(self, tag_id: str) -> TagChange | None:
         """The tag's state as published, merged and deprecated ones included."""
@@ -102,6 +103,13 @@ class RepositorySnapshot:
     def resolve(self, tag_id: str) -> TagChange | None:
         """The active tag that this id now stands for, through merges; None where there is none."""
         return resolve(tag_id, self.by_id)
+
+    def merged(self, tag_id: str) -> list[str]:
+        """The ids that were merged into this one, directly or by way of others."""
+        found = list(self._merged.get(tag_id, ()))
+        for each in found:  # grows while it is walked; there is no circle of merges
+            found += self._merged.get(each, ())
+        return found
 
     def named(self, name: str) -> TagChange | None:
         """The active tag of exactly this name (NFC), an active bearer before a merged one, then in order of id."""
@@ -124,6 +132,7 @@ class Repository:
     def __init__(self) -> None:
         self._by_id: LayeredMap[str, TagChange] = LayeredMap()
         self._ids_by_name: LayeredMap[str, tuple[str, ...]] = LayeredMap()
+        self._merged: LayeredMap[str, tuple[str, ...]] = LayeredMap()
         self._lexical = LexicalIndex.build()
         self._offset = -1
         self._rejections: dict[int, str] = {}
@@ -193,7 +202,11 @@ class Repository:
     def snapshot(self) -> RepositorySnapshot:
         """The repository as it is now."""
         return RepositorySnapshot(
-            self._by_id.snapshot(), self._lexical, self._offset, self._ids_by_name.snapshot()
+            self._by_id.snapshot(),
+            self._lexical,
+            self._offset,
+            self._ids_by_name.snapshot(),
+            self._merged.snapshot(),
         )
 
     def _put(self, change: TagChange) -> None:
@@ -204,6 +217,14 @@ class Repository:
                 self._rename(normalise_name(known.name), without=change.tag_id)
             bearers = self._ids_by_name.get(name) or ()
             self._ids_by_name.set(name, tuple(sorted((*bearers, change.tag_id))))
+        before = None if known is None else known.merged_into
+        if before != change.merged_into:
+            if before is not None:
+                left = tuple(each for each in self._merged.get(before) or () if each != change.tag_id)
+                self._merged.set(before, left or None)
+            if change.merged_into is not None:
+                joined = (*(self._merged.get(change.merged_into) or ()), change.tag_id)
+                self._merged.set(change.merged_into, joined)
         self._by_id.set(change.tag_id, change)
 
     def _rename(self, name: str, *, without: str) -> None:

@@ -275,6 +275,9 @@ class _Judges:
     def of(self, note_id: str) -> Mapping[str, bool]:
         return self._words.get(note_id, _NOTHING)
 
+    def confirmed(self, tag_id: str) -> int:
+        return sum(words.get(tag_id, False) for words in self._words.values())
+
 
 _NOTHING: Mapping[str, bool] = MappingProxyType({})
 

@@ -45,6 +45,7 @@ class View:
     def __post_init__(self):
         snapshot = Repository.of(self.tags).snapshot()
         self.resolve = snapshot.resolve
+        self.merged = snapshot.merged
         self.lexical: LexicalIndex = snapshot.lexical
 
     def segment_tags(self, segment_id):
@@ -59,6 +60,9 @@ class Judges:
 
     def of(self, note_id):
         return self.words.get(note_id, {})
+
+    def confirmed(self, tag_id):
+        return sum(words.get(tag_id, False) for words in self.words.values())
 
 
 def edge(tag_id, provenance=Provenance.IMPORT, weight=1.0):

@@ -11,6 +11,7 @@ from streamproc.events.tagged import RecallPath
 from streamproc.graph.evidence import COLUMN
 from streamproc.graph.recall import explain, recall
 from streamproc.graph.thresholds import FITTED, PAPER
+from streamproc.graph.uses import COUNTED
 from tests.graph.recalling import NOTE, Judges, View, deprecated, edge, hits, manual, merged, tag
 
 
@@ -275,3 +276,86 @@ def test_the_last_places_are_for_tags_that_nobody_near_by_has_used():
         )
     )
     assert len(only_used) == 6
+
+
+USED = [tag(f"used{number:02}") for number in range(40)]
+UNUSED = [tag(f"unused{number}") for number in range(8)]
+EVERYBODY_USES = {each.tag_id: COUNTED for each in USED}
+CROWD = [("m", 0.9, [each.tag_id for each in USED[:30]]), ("k", 0.8, [each.tag_id for each in USED[5:30]])]
+NEAR_UNUSED = [(each.tag_id, 0.3 - number / 100) for number, each in enumerate(UNUSED)]
+NEAR_USED = [(each.tag_id, 0.5 - number / 100) for number, each in enumerate(USED[28:])]
+TWENTY = replace(FITTED, candidates=20)
+
+
+def crowded(uses, near=(*NEAR_UNUSED, *NEAR_USED), crowd=CROWD):
+    return replace(hits(near, crowd), uses=uses)
+
+
+def reserved(found, judges=None, view=None):
+    candidates = ids(recall(NOTE, found, view or View(USED + UNUSED), judges or Judges(), TWENTY))
+    assert len(candidates) == 20
+    return [each for each in candidates if not each.startswith("used")]
+
+
+def test_places_are_kept_for_the_nearest_tags_without_a_history():
+    assert reserved(crowded(None)) == []
+    assert reserved(crowded(EVERYBODY_USES)) == [each.tag_id for each in UNUSED[: FITTED.reserved_new_tag]]
+
+
+def test_a_tag_with_a_history_does_not_take_the_places_of_those_without():
+    assert reserved(crowded({**EVERYBODY_USES, "unused0": FITTED.few_uses, "unused1": 1})) == [
+        each.tag_id for each in UNUSED[1 : 1 + FITTED.reserved_new_tag]
+    ]
+
+
+def test_a_tag_stops_being_new_when_people_confirm_it():
+    judges = Judges({"x": {"unused0": True}, "y": {"unused0": True, "unused1": False}})
+    assert "unused0" not in reserved(crowded(EVERYBODY_USES), judges)
+    assert "unused1" in reserved(crowded(EVERYBODY_USES), judges)
+
+
+def test_a_tag_has_the_history_of_those_that_were_merged_into_it():
+    view = View([*USED, *UNUSED, merged("older", "unused0"), merged("old", "older")])
+    assert "unused0" not in reserved(crowded({**EVERYBODY_USES, "old": 3}), view=view)
+
+
+def test_a_notes_own_tags_are_no_history_for_itself():
+    uses = {**EVERYBODY_USES, "unused0": FITTED.few_uses}
+    own = [*CROWD, ("n", 1.0, ["unused0"])]
+    assert "unused0" in reserved(crowded(uses, crowd=own))
+    assert "unused0" not in reserved(crowded(uses))
+
+
+@settings(max_examples=80, deadline=None)
+@given(AROUND, st.dictionaries(st.sampled_from(TAG_IDS), st.integers(FITTED.few_uses + 1, COUNTED)))
+def test_where_every_tag_has_a_history_nothing_changes(around, uses):
+    tags, notes = around
+    found = hits(list(tags.items()), [(note_id, *rest) for note_id, rest in notes.items()])
+    all_used = dict.fromkeys(TAG_IDS, COUNTED) | uses
+    some = replace(FITTED, candidates=3)
+    view = View([tag(tag_id) for tag_id in TAG_IDS])
+    before = recall(NOTE, found, view, Judges(), some)
+    after = recall(NOTE, replace(found, uses=all_used), view, Judges(), some)
+    assert ids(after) == ids(before)
+    np.testing.assert_array_equal(after.evidence, before.evidence)
+
+
+@settings(max_examples=80, deadline=None)
+@given(AROUND, st.dictionaries(st.sampled_from(TAG_IDS), st.integers(1, COUNTED)))
+def test_the_nearest_tag_without_a_history_is_recalled_and_no_place_is_lost(around, uses):
+    tags, notes = around
+    found = replace(
+        hits(list(tags.items()), [(note_id, *rest) for note_id, rest in notes.items()]), uses=uses
+    )
+    view = View([tag(tag_id) for tag_id in TAG_IDS])
+    some = replace(FITTED, candidates=3, reserved_new_tag=2, reserved_content_tag=0)
+    every = recall(NOTE, found, view, Judges(), replace(some, candidates=100))
+    few = recall(NOTE, found, view, Judges(), some)
+    assert len(few.tags) == min(3, len(every.tags))
+    assert len(set(ids(few))) == len(few.tags)
+    near = [hit.tag_id for hit in found.tags if hit.similarity >= 0]
+    new = [tag_id for tag_id in near if uses.get(tag_id, 0) < some.few_uses]
+    if len(new) <= some.reserved_new_tag:
+        assert set(ids(few)) >= set(new)
+    for row, each in enumerate(few.tags):
+        np.testing.assert_array_equal(few.evidence[row], every.evidence[ids(every).index(each.tag_id)])

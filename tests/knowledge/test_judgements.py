@@ -93,3 +93,11 @@ def test_a_note_with_one_judgement_takes_some_200_bytes():
     tracemalloc.stop()
     assert len(subject.snapshot()) == 20_000
     assert used / 20_000 < 260
+
+
+@given(WORDS)
+def test_it_is_known_on_how_many_notes_a_tag_was_confirmed(words):
+    snapshot = judged(*words).snapshot()
+    for tag_id in ("a", "b", "unknown"):
+        notes = [verdicts(words, note_id).get(tag_id, False) for note_id in ("n", "m")]
+        assert snapshot.confirmed(tag_id) == sum(notes)

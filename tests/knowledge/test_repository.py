@@ -107,6 +107,21 @@ def test_merges_chain_and_are_undone_exactly():
     assert subject.snapshot().lexical.match("", "name of a").exact.keys() == {"a"}
 
 
+@given(CHANGES)
+def test_the_ids_merged_into_a_tag_are_those_that_lead_to_it(changes):
+    subject = Repository()
+    subject.load((change, offset) for offset, change in enumerate(changes))
+    snapshot = subject.snapshot()
+    for tag_id in "abcde":
+        target = snapshot.resolve(tag_id)
+        if target is not None and target.tag_id != tag_id:
+            assert tag_id in snapshot.merged(target.tag_id)
+        for each in snapshot.merged(tag_id):
+            assert snapshot.get(each).status is TagStatus.MERGED
+            assert snapshot.resolve(each) == snapshot.resolve(tag_id)
+        assert len(set(snapshot.merged(tag_id))) == len(snapshot.merged(tag_id))
+
+
 def test_a_tag_merged_into_one_that_is_deprecated_later_stands_for_nothing_until_that_returns():
     subject = repository(tag("a"), tag("b"), merged("a", "b"), deprecated("b"))
     assert subject.snapshot().resolve("a") is None
