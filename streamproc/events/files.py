@@ -4,6 +4,7 @@ Rows have the shape of the events or the shorter one that datasets use: a note h
 ``text``, ``tags``, ``date``; a tag has ``tag``, ``description``, ``synonyms``, ``type``.
 """
 
+import codecs
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +35,15 @@ __all__ = [
 
 E = TypeVar("E", bound=Event)
 
+_JSON_NAMES = {
+    list: "an array",
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "a truth value",
+    type(None): "null",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -44,9 +54,11 @@ class Line:
 
 
 def read_lines(file: IO[bytes]) -> Iterator[Line]:
-    """Read the lines of a file; blank ones are passed over."""
+    """Read the lines of a file; blank ones are passed over, and so is the mark that some editors begin a file with."""
     for number, raw in enumerate(file, start=1):
         value = raw.rstrip(b"\r\n")
+        if number == 1:
+            value = value.removeprefix(codecs.BOM_UTF8)
         if value.strip():
             yield Line(number, value)
 
@@ -77,9 +89,10 @@ def parse_object(value: bytes) -> dict[str, Any]:
     try:
         row = orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        raise DecodeError(f"not JSON: {error}") from None
+        # Its place counts lines of the value, which is one line of a file: two line numbers would contradict each other.
+        raise DecodeError(f"not JSON: {error.msg} (at character {error.pos + 1})") from None
     if not isinstance(row, dict):
-        raise DecodeError(f"a JSON object is expected, not {type(row).__name__}")
+        raise DecodeError(f"a JSON object is expected, not {_JSON_NAMES[type(row)]}")
     return row
 
 
@@ -89,7 +102,9 @@ def note_from_line(value: bytes, limits: Limits = DEFAULT_LIMITS) -> Note:
     Raises:
         DecodeError: the line is not a note, or says nothing, or exceeds a limit.
     """
-    note = decode_note(orjson.dumps(_event_shape(parse_object(value))), None, (), limits)
+    shaped = _event_shape(parse_object(value))
+    _require_id(shaped)
+    note = decode_note(orjson.dumps(shaped), None, (), limits)
     if isinstance(note, NoteDeleted):  # pragma: no cover - a value that is not null is never a tombstone
         raise DecodeError("a note is expected")
     return note
@@ -101,7 +116,9 @@ def note_from_row(row: dict[str, Any]) -> Note:
     Raises:
         DecodeError: a field is missing or of a wrong type.
     """
-    return _convert(_event_shape(row), Note)
+    shaped = _event_shape(row)
+    _require_id(shaped)
+    return _convert(shaped, Note)
 
 
 def tag_from_row(row: dict[str, Any]) -> TagChange:
@@ -152,6 +169,12 @@ def judgement_from_row(row: dict[str, Any]) -> Judgement:
     shaped.setdefault("note_id", row.get("id"))
     shaped.setdefault("tag_id", row.get("tag"))
     return _convert(shaped, Judgement)
+
+
+def _require_id(shaped: dict[str, Any]) -> None:
+    identity = shaped.get("note_id")
+    if not isinstance(identity, str) or not identity:
+        raise DecodeError('a note needs its id, a string that is not empty, in the field "id" (or "note_id")')
 
 
 def _event_shape(row: dict[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def test_a_broken_line_stops_everything_before_it_starts(runner, broker, jsonl, 
 @pytest.mark.parametrize(
     ("row", "sentence"),
     [
-        ({"title": "no id"}, "missing required field `note_id`"),
+        ({"title": "no id"}, "needs its id"),
         ({"id": "a", "title": " "}, "say nothing"),
         (b'{"id": "a", "text": NaN}', "not JSON"),
         (b"\xff\xfe", "not JSON"),

@@ -48,10 +48,10 @@ def test_a_note_may_have_nothing_but_rejections(tmp_path):
     ("line", "said"),
     [
         ("{", "not JSON"),
-        ('["x"]', "a JSON object is expected, not list"),
+        ('["x"]', "a JSON object is expected, not an array"),
         ('{"id": "x", "text": "a", "tags": "tea"}', '"tags" must be a list of names'),
         ('{"id": "x", "text": "a", "tags": [3]}', '"tags" must be a list of names'),
-        ('{"text": "a", "tags": ["tea"]}', "missing required field `note_id`"),
+        ('{"text": "a", "tags": ["tea"]}', "needs its id"),
         ('{"id": "x", "text": 3, "tags": ["tea"]}', "not a Note"),
         ('{"id": "x", "tags": ["tea"]}', "title, text and images say nothing"),
         ('{"id": "x", "text": "a"}', "the note has no tag"),

@@ -1,9 +1,18 @@
 """Files in the shape of the events and in the shape of datasets."""
 
+import codecs
+
 import pytest
 
 from streamproc.errors import DecodeError, InputFileError
-from streamproc.events.files import note_from_line, note_from_row, read_events, segment_from_row, tag_from_row
+from streamproc.events.files import (
+    note_from_line,
+    note_from_row,
+    parse_object,
+    read_events,
+    segment_from_row,
+    tag_from_row,
+)
 
 
 def test_a_dataset_row_becomes_a_note():
@@ -40,6 +49,35 @@ def test_a_broken_line_is_named_with_its_file_and_number(tmp_path):
     path.write_text('{"tag": "A"}\n\n{"tag": \n')
     with pytest.raises(InputFileError, match=r"tags\.jsonl, line 3"):
         list(read_events(path, tag_from_row))
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (b'{"id": "a", "text', "not JSON: unexpected end of data (at character 18)"),
+        (b"[]", "not an array"),
+        (b"null", "not null"),
+        (b'"a"', "not a string"),
+        (b"1.5", "not a number"),
+        (b"true", "not a truth value"),
+        (b'{"text": "x"}', 'in the field "id"'),
+        (b'{"id": "", "text": "x"}', 'in the field "id"'),
+        (b'{"id": 7, "text": "x"}', "a string"),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_said_in_words_of_the_file(value, said):
+    with pytest.raises(DecodeError) as caught:
+        note_from_line(value)
+    assert said in str(caught.value)
+    with pytest.raises(DecodeError) as caught:
+        note_from_row(parse_object(value))
+    assert said in str(caught.value)
+
+
+def test_a_file_of_another_editor_is_read(tmp_path):
+    path = tmp_path / "tags.jsonl"
+    path.write_bytes(codecs.BOM_UTF8 + b'{"tag": "A"}\r\n\r\n{"tag": "B"}')
+    assert [tag.name for tag in read_events(path, tag_from_row)] == ["A", "B"]
 
 
 def test_a_missing_file_is_named(tmp_path):
