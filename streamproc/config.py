@@ -4,8 +4,10 @@ The environment wins over the file. A wrong value is one sentence that names the
 (:class:`~streamproc.errors.SettingsError`, exit status 2).
 """
 
+import difflib
 import os
 import re
+import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
@@ -24,6 +26,9 @@ from streamproc.errors import SettingsError
 __all__ = ["FitConfidences", "Inference", "KindRule", "Settings", "WriteBack", "load_settings"]
 
 PREFIX = "STREAMPROC_"
+_MISSPELT = 0.85
+"""How alike two names are, by difflib's ratio, of which one is a misspelling of the other."""
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -159,10 +164,11 @@ def load_settings(**overrides: object) -> Settings:
     """Read the settings.
 
     Raises:
-        SettingsError: a value cannot be used; the sentence names its variable.
+        SettingsError: a value cannot be used, or a name is no setting's; the sentence names it.
     """
     try:
-        return Settings(**overrides)  # type: ignore[arg-type]
+        settings = Settings(**overrides)  # type: ignore[arg-type]
+        _require_known_names()
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
@@ -182,3 +188,32 @@ def load_settings(**overrides: object) -> Settings:
         raise SettingsError(
             f"streamproc.toml cannot be read: {error}. Correct the file or remove it."
         ) from None
+    return settings
+
+
+def _require_known_names() -> None:
+    """Refuse what is set to no effect: any unknown name in the file, a misspelt one in the environment.
+
+    Other unknown variables are left alone: Kubernetes sets ``STREAMPROC_SERVICE_HOST`` and the like for a service
+    that is called streamproc.
+
+    Raises:
+        SettingsError: there is one.
+    """
+    file = Path(str(Settings.model_config.get("toml_file")))
+    written = tomllib.loads(file.read_text()) if file.is_file() else {}
+    for name in written:
+        if name not in Settings.model_fields:
+            raise SettingsError(
+                f"{file} sets {name}, which is no setting{_meant(name)}. Correct the name or remove it."
+            )
+    for variable in os.environ:
+        name = variable.removeprefix(PREFIX).lower()
+        if variable.startswith(PREFIX) and name not in Settings.model_fields and (meant := _meant(name)):
+            raise SettingsError(f"{variable} is no setting{meant}. Correct the name or unset it.")
+
+
+def _meant(name: str) -> str:
+    """What to add about a name that nearly is a setting's; empty where none is close."""
+    close = difflib.get_close_matches(name, Settings.model_fields, n=1, cutoff=_MISSPELT)
+    return f"; {PREFIX}{close[0].upper()} is" if close else ""

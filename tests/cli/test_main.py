@@ -53,6 +53,30 @@ def test_a_setting_in_the_file_is_named_like_the_variable(tmp_path):
     assert_sentence(streamproc("tag", "-", cwd=tmp_path), "STREAMPROC_BATCH_SIZE")
 
 
+def test_a_name_in_the_file_that_is_no_setting_is_refused(tmp_path):
+    (tmp_path / "streamproc.toml").write_text("batch_sise = 8\n")
+    said = streamproc("tag", "-", cwd=tmp_path)
+    assert_sentence(said, "streamproc.toml sets batch_sise, which is no setting; STREAMPROC_BATCH_SIZE is")
+    (tmp_path / "streamproc.toml").write_text('[kafka]\nbootstrap = "kafka:9092"\n')
+    assert_sentence(streamproc("tag", "-", cwd=tmp_path), "streamproc.toml sets kafka, which is no setting.")
+
+
+def test_a_misspelt_variable_is_named_with_what_was_meant():
+    said = streamproc("tag", "-", STREAMPROC_MIN_CONFIDENC="0.9")
+    assert_sentence(said, "STREAMPROC_MIN_CONFIDENC is no setting; STREAMPROC_MIN_CONFIDENCE is")
+
+
+def test_variables_of_others_are_left_alone(tmp_path):
+    result = streamproc(
+        *("tag", "/nowhere/notes.jsonl"),
+        STREAMPROC_SERVICE_HOST="10.0.0.1",
+        STREAMPROC_PORT="tcp://10.0.0.1:6066",
+        STREAMPROC_PORT_6066_TCP_PORT="6066",
+        STREAMPROC_LLM_KEY="secret",
+    )
+    assert_sentence(result, "/nowhere/notes.jsonl cannot be read")
+
+
 def test_a_missing_file_is_named():
     assert_sentence(streamproc("tag", "/nowhere/notes.jsonl"), "/nowhere/notes.jsonl")
 
