@@ -1,221 +1,306 @@
-"""Milvus Lite's vector search with arrays, where as it comes it goes row by row through Python.
+"""Milvus Lite's engine in this process, searched and written as arrays.
 
-Milvus Lite 3.2 walks every row of a collection in Python for each search, to leave out those that were
-replaced or deleted, and decodes all columns of every hit, its vector included, before it drops the ones
-nobody asked for. At 10,000 notes that costs as much as the models. :func:`speed_up` puts a search in
-its place that gives the same hits: which rows of a file are live is kept until the files change, and
-only the columns that were asked for are decoded.
+pymilvus speaks gRPC to Milvus Lite even where both are in one process, and Milvus Lite 3.2 walks every row of a
+collection in Python for each search, to leave out those that were replaced or deleted, decodes all columns of every
+hit, its vector included, and checks each number of a vector that is written. At 10,000 notes that costs as much as
+the models. :class:`LiteAccess` finds and writes the same in the same files: which rows of a file are live is kept until
+the files change, only the column that was asked for is read, and vectors stay arrays.
 
-It stands in for two inner functions (the search, and the answer's columns), of the releases that ``tests/graph/test_lite.py`` holds it against.
-Any other release, and any search with a filter, with partitions or by another metric, is left as it
-is; so are Milvus servers.
+It reaches into the engine of the releases that ``tests/graph/test_lite.py`` holds it against. Any other release is spoken
+to as a server is, and so is a server of Milvus Lite.
 """
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Iterator, KeysView, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa  # type: ignore[import-untyped]
+from pymilvus.exceptions import MilvusException
 
-__all__ = ["RELEASES", "array_search", "columnar_answer", "speed_up"]
+from streamproc.graph.access import Row, Rows
+from streamproc.graph.answers import Found, rounded
+from streamproc.graph.rows import Float32
+
+__all__ = ["RELEASES", "LiteAccess", "lite_access"]
 
 RELEASES = ("3.2.",)
-"""Beginnings of the releases of milvus-lite that the search is known to stand in for."""
+"""Beginnings of the releases of milvus-lite whose engine this module knows."""
 
-Search = Callable[..., list[list[dict[str, Any]]]]
-Answer = Callable[..., Any]
 Bool = npt.NDArray[np.bool_]
-Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
+Objects = npt.NDArray[np.object_]
+
+KEY, VECTOR = "key", "vector"
+
+_KEPT = 16
+"""Collections of which it is kept which rows are live; a handful are open at a time."""
+
+_UNEXPECTED = 1
+"""Milvus' code for an error that has no other."""
+
+
+def lite_access(path: Path) -> "LiteAccess | None":
+    """The way to a ``.db`` that pymilvus has opened in this process; None: its release is not known here."""
+    if not version("milvus-lite").startswith(RELEASES):
+        return None
+    from milvus_lite.server_manager import server_manager_instance  # noqa: PLC0415 - Lite only
+
+    _, database, _ = server_manager_instance._servers[os.path.abspath(path)]  # noqa: SLF001, PTH100 - its own spelling
+    return LiteAccess(database)
 
 
 @dataclass(frozen=True, slots=True)
-class _LiveRows:
-    """Which rows of some files are the newest of their key and not deleted.
+class _Files:
+    """The files of a collection, as of one moment.
 
     Attributes:
         segments: the files, held so that their identities stay theirs.
         tombstones: deletions by key that were taken into account.
-        masks: bool[rows] a file.
+        dead: int64[rows]: places, counted through all files, of rows that later ones replaced or deleted.
+        columns: name → the values of all files' rows, one after the other.
     """
 
     segments: tuple[Any, ...]
     tombstones: dict[Any, int]
-    masks: tuple[Bool, ...]
+    dead: Int64
+    columns: dict[str, Objects]
+
+    def column(self, name: str) -> Objects:
+        """object[rows of all files]: a column of text."""
+        known = self.columns.get(name)
+        if known is None:
+            values = [_text(segment.table.column(name)) for segment in self.segments]
+            known = self.columns[name] = np.concatenate([*values, _NOTHING])
+        return known
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
-    """Rows that are searched together: those of a file, or those still in memory.
+class _Memory:
+    """The rows that no file has yet; all of them are live.
 
     Attributes:
+        keys: of the rows.
+        deleted: keys of which files may still have a row.
         vectors: float32[rows, dimension].
-        live: bool[rows]; None: all of them.
-        column: reads a column at some rows.
+        values: object[rows]: the column that is asked for.
     """
 
+    keys: KeysView[Any]
+    deleted: KeysView[Any]
     vectors: Float32
-    live: Bool | None
-    column: Callable[[str, Int64], list[Any]]
+    values: Objects
 
 
-def speed_up() -> bool:
-    """Put the search in place, once a process; whether it is in place."""
-    if not version("milvus-lite").startswith(RELEASES):
-        return False
-    # Internal modules of Milvus Lite only.
-    from milvus_lite.adapter.grpc import servicer  # noqa: PLC0415
-    from milvus_lite.engine import collection  # noqa: PLC0415
+class LiteAccess:
+    """Rows of a Milvus Lite in this process; implements :class:`~streamproc.graph.access.Access`.
 
-    if not getattr(collection.execute_search_with_index, "with_arrays", False):
-        collection.execute_search_with_index = array_search(collection.execute_search_with_index)
-        servicer.build_search_result_data = columnar_answer(servicer.build_search_result_data)
-    return True
-
-
-def columnar_answer(original: Answer) -> Answer:
-    """An answer with the signature and the content of ``milvus_lite``'s ``build_search_result_data``.
+    One thread at a time may use it: while rows are on their way from memory to a file, no search sees them.
 
     Args:
-        original: that function, for answers that are grouped, have dynamic fields or times; it copies every hit
-            before it turns them into columns.
+        database: a ``milvus_lite.MilvusLite``.
     """
-    from milvus_lite.adapter.grpc.translators.records import _build_field_data  # noqa: PLC0415
-    from milvus_lite.engine.projection import projection_output_fields  # noqa: PLC0415
-    from milvus_lite.schema.types import DataType  # noqa: PLC0415
-    from pymilvus.grpc_gen import schema_pb2  # noqa: PLC0415
 
-    def answer(
-        results: Sequence[Sequence[dict[str, Any]]], schema: Any, top_k: int, pk_name: str, **options: Any
-    ) -> Any:
-        plan = options.get("projection_plan")
-        fields = {field.name: field for field in schema.fields}
-        special = options.get("group_by_field") is not None or options.get("time_fields")
-        if (
-            plan is None
-            or special
-            or schema.enable_dynamic_field
-            or fields[pk_name].dtype != DataType.VARCHAR
-        ):
-            return original(results=results, schema=schema, top_k=top_k, pk_name=pk_name, **options)
-        hits = [hit for found in results for hit in found]
-        identities = [hit["id"] for hit in hits]
-        wanted = set(plan.response_schema_fields)
-        columns = [
-            (name, identities if name == pk_name else [hit["entity"].get(name) for hit in hits])
-            for name in fields
-            if name in wanted
-        ]
-        return schema_pb2.SearchResultData(
-            num_queries=len(results),
-            top_k=top_k,
-            fields_data=[_build_field_data(name, fields[name], column) for name, column in columns],
-            scores=[hit["distance"] for hit in hits],
-            ids=schema_pb2.IDs(str_id=schema_pb2.StringArray(data=identities)),
-            topks=[len(found) for found in results],
-            output_fields=list(projection_output_fields(plan, schema, include_primary=True)),
-            primary_field_name=pk_name,
-        )
+    def __init__(self, database: Any) -> None:
+        self._database = database
+        self._known: dict[tuple[int, ...], _Files] = {}
 
-    return answer
+    def search(self, collection: str, queries: Float32, limit: int, column: str) -> list[Found]:
+        """See :class:`~streamproc.graph.access.Access`."""
+        with _errors_of_milvus():
+            table = self._database.get_collection(collection)
+            segments, deletions = table._read_snapshot()  # noqa: SLF001
+            files = self._files(segments, deletions.snapshot)
+            memory = _in_memory(table._memtable, column)  # noqa: SLF001
+        return _found(queries, files, memory, limit, column)
 
-
-def array_search(original: Search) -> Search:
-    """A search with the signature and the results of ``milvus_lite``'s ``execute_search_with_index``.
-
-    Args:
-        original: that function, for every search of another kind.
-    """
-    kept: dict[tuple[int, ...], _LiveRows] = {}
-
-    def search(  # noqa: PLR0917 - the signature of what it stands in for
-        query_vectors: Float32,
-        segments: Sequence[Any],
-        memtable: Any,
-        delta_index: Any,
-        top_k: int,
-        metric_type: str,
-        pk_field: str,
-        vector_field: str,
-        **options: Any,
-    ) -> list[list[dict[str, Any]]]:
-        columns = options.get("output_fields")
-        tuned = set(options.get("search_params") or ()) - {"metric_type"}
-        plain = not (options.get("partition_names") or options.get("compiled_filter") or tuned)
-        stored = set(memtable._data_schema.names) - {vector_field} if memtable else set()  # noqa: SLF001
-        if metric_type != "IP" or not plain or not columns or not stored.issuperset(columns):
-            return original(
-                query_vectors=query_vectors,
-                segments=segments,
-                memtable=memtable,
-                delta_index=delta_index,
-                top_k=top_k,
-                metric_type=metric_type,
-                pk_field=pk_field,
-                vector_field=vector_field,
-                **options,
+    def read(self, collection: str, keys: Sequence[str], columns: Sequence[str]) -> list[Row]:
+        """See :class:`~streamproc.graph.access.Access`."""
+        with _errors_of_milvus():
+            rows: list[Row] = self._database.get_collection(collection).get(
+                list(keys), output_fields=[KEY, *columns]
             )
+            return rows
+
+    def write(self, collection: str, rows: Rows) -> None:
+        """See :class:`~streamproc.graph.access.Access`."""
+        from milvus_lite.constants import DEFAULT_PARTITION  # noqa: PLC0415 - Lite only
+        from milvus_lite.engine.operation import InsertOp  # noqa: PLC0415 - Lite only
+
+        with _errors_of_milvus():
+            table = self._database.get_collection(collection)
+            first = table._next_seq  # noqa: SLF001
+            table._next_seq += len(rows)  # noqa: SLF001
+            values = {
+                "_seq": range(first, first + len(rows)),
+                "_partition": [DEFAULT_PARTITION] * len(rows),
+                KEY: rows.keys,
+                **rows.columns,
+            }
+            schema = table._wal_data_schema  # noqa: SLF001
+            batch = pa.RecordBatch.from_arrays(
+                [
+                    _lists(rows.vectors, each.type)
+                    if each.name == VECTOR
+                    else pa.array(values[each.name], each.type)
+                    for each in schema
+                ],
+                schema=schema,
+            )
+            table._apply(InsertOp(DEFAULT_PARTITION, batch))  # noqa: SLF001
+            if table._should_flush():  # noqa: SLF001
+                table._trigger_flush()  # noqa: SLF001
+
+    def delete(self, collection: str, keys: Sequence[str]) -> None:
+        """See :class:`~streamproc.graph.access.Access`."""
+        with _errors_of_milvus():
+            self._database.get_collection(collection).delete(list(keys))
+
+    def _files(self, segments: Sequence[Any], tombstones: dict[Any, int]) -> _Files:
         files = tuple(segment for segment in segments if segment.num_rows)
-        keys, newest, deleted = _in_memory(memtable, vector_field)
-        sources = [
-            _file(segment, vector_field, mask, keys, deleted)
-            for segment, mask in zip(files, _live_rows(kept, files, delta_index).masks, strict=True)
-        ]
-        if keys:
-            sources.append(newest)
-        return _hits(query_vectors, sources, top_k, pk_field, [name for name in columns if name != pk_field])
+        identity = tuple(map(id, files))
+        known = self._known.get(identity)
+        if known is not None and known.tombstones == tombstones:
+            return known
+        # What belongs to files that are gone is dropped with the rest.
+        if len(self._known) > _KEPT:
+            self._known.clear()
+        columns = {} if known is None else known.columns
+        self._known[identity] = found = _Files(files, tombstones, _replaced(files, tombstones), columns)
+        return found
 
-    search.with_arrays = True  # type: ignore[attr-defined]
-    return search
+
+@contextmanager
+def _errors_of_milvus() -> Iterator[None]:
+    """Raise what pymilvus would have raised had the engine's error come over the wire."""
+    from milvus_lite.adapter.grpc.errors import to_status_kwargs  # noqa: PLC0415 - Lite only
+
+    try:
+        yield
+    except Exception as error:  # the server of Milvus Lite, too, answers with any of them
+        raise MilvusException(to_status_kwargs(error).get("code", _UNEXPECTED), str(error)) from error
 
 
-def _live_rows(kept: dict[tuple[int, ...], _LiveRows], files: tuple[Any, ...], delta_index: Any) -> _LiveRows:
-    tombstones = delta_index.snapshot
-    identity = tuple(id(segment) for segment in files)
-    known = kept.get(identity)
-    if known is not None and known.tombstones == tombstones:
-        return known
+def _replaced(files: Sequence[Any], tombstones: dict[Any, int]) -> Int64:
     newest: dict[Any, int] = dict(tombstones)
-    for segment in files:
-        for key, order in zip(segment.pks, segment.seqs.tolist(), strict=True):
-            if order > newest.get(key, -1):
-                newest[key] = order
-    masks = tuple(
-        np.fromiter(
-            (newest[key] == order for key, order in zip(segment.pks, segment.seqs.tolist(), strict=True)),
-            dtype=np.bool_,
-            count=segment.num_rows,
-        )
-        for segment in files
-    )
-    # A handful of collections are open at a time; what belongs to files that are gone is dropped with the rest.
-    if len(kept) > _KEPT:
-        kept.clear()
-    kept[identity] = found = _LiveRows(files, tombstones, masks)
-    return found
+    written = [
+        written for segment in files for written in zip(segment.pks, segment.seqs.tolist(), strict=True)
+    ]
+    for key, order in written:
+        if order > newest.get(key, -1):
+            newest[key] = order
+    return np.array([row for row, (key, order) in enumerate(written) if newest[key] != order], dtype=np.int64)
 
 
-_KEPT = 16
-
-
-def _in_memory(memtable: Any, vector_field: str) -> tuple[list[Any], _Source, set[Any]]:
-    """Keys of the rows in memory, those rows, and the keys deleted there."""
+def _in_memory(memtable: Any, column: str) -> _Memory:
     with memtable._lock:  # noqa: SLF001
         batches = tuple(memtable._insert_batches)  # noqa: SLF001
         positions = dict(memtable._pk_index)  # noqa: SLF001
-        deleted = set(memtable._delete_index)  # noqa: SLF001
-    where = np.array([(batch, row) for batch, row, _ in positions.values()], dtype=np.int64).reshape(-1, 2)
+        deleted = dict(memtable._delete_index)  # noqa: SLF001
+    if not positions:
+        return _Memory(positions.keys(), deleted.keys(), np.zeros((0, 0), dtype=np.float32), _NOTHING)
     starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
-    rows = starts[where[:, 0]] + where[:, 1]
+    batch, row, _ = np.array(list(positions.values()), dtype=np.int64).T
+    rows = starts[batch] + row
+    return _Memory(
+        positions.keys(),
+        deleted.keys(),
+        np.concatenate([_matrix(each.column(VECTOR)) for each in batches])[rows],
+        np.concatenate([_text(each.column(column)) for each in batches])[rows],
+    )
 
-    def column(name: str, chosen: Int64) -> list[Any]:
-        return [batches[batch].column(name)[row].as_py() for batch, row in where[chosen].tolist()]
 
-    vectors = [_matrix(batch.column(vector_field)) for batch in batches]
-    matrix = np.concatenate(vectors)[rows] if vectors else np.zeros((0, 0), dtype=np.float32)
-    return list(positions), _Source(matrix, None, column), deleted
+def _found(queries: Float32, files: _Files, memory: _Memory, limit: int, column: str) -> list[Found]:
+    # One column a row of the collection: files first, one after the other, then memory.
+    parts = [(segment.vector_data(VECTOR)[0], segment.num_rows) for segment in files.segments]
+    if memory.keys:
+        parts.append((memory.vectors, len(memory.keys)))
+    similarities = np.empty((len(queries), sum(rows for _, rows in parts)), dtype=np.float32)
+    start = 0
+    for vectors, rows in parts:
+        np.matmul(queries, vectors.T, out=similarities[:, start : start + rows])
+        start += rows
+    similarities[:, _dead(files, memory)] = -np.inf
+    query, row = _nearest(similarities, limit)
+    keys = np.concatenate([files.column(KEY), _objects(list(memory.keys))])[row].tolist()
+    values = np.concatenate([files.column(column), memory.values])[row].tolist() if column != KEY else keys
+    scores = rounded(similarities[query, row])
+    ends = np.cumsum(np.bincount(query, minlength=len(queries))).tolist()
+    return [
+        Found(keys[start:end], scores[start:end], values[start:end])
+        for start, end in zip([0, *ends], ends, strict=False)
+    ]
+
+
+def _dead(files: _Files, memory: _Memory) -> Int64:
+    """int64[rows]: the rows of files that were replaced or deleted, by a later file or in memory."""
+    dead = [files.dead]
+    start = 0
+    for segment in files.segments:
+        places = segment.pk_to_row
+        stale = [
+            start + places[key] for key in (*(memory.keys & places.keys()), *(memory.deleted & places.keys()))
+        ]
+        dead.append(np.array(stale, dtype=np.int64))
+        start += segment.num_rows
+    return np.concatenate(dead)
+
+
+def _nearest(similarities: Float32, limit: int) -> tuple[Int64, Int64]:
+    """Query and row of the ``limit`` highest similarities of each query, highest first; dead rows are left out."""
+    queries, rows = similarities.shape
+    place = np.flatnonzero(_near_enough(similarities, limit))
+    similarity = similarities.reshape(-1)[place]
+    alive = similarity > -np.inf
+    place, similarity = place[alive], similarity[alive]
+    query = place // max(rows, 1)
+    # One number sorts by query, then by similarity. Stable: of rows equally near, the same are left out in any batch.
+    order = np.argsort(_APART * query - similarity, kind="stable")
+    rank = np.arange(len(order)) - np.searchsorted(query, np.arange(queries))[query]
+    order = order[rank < limit]
+    return query[order], place[order] - query[order] * rows
+
+
+_APART = 8.0
+"""Beyond any difference of two inner products of vectors of unit length."""
+
+
+def _near_enough(similarities: Float32, limit: int) -> Bool:
+    """bool[queries, rows]: the ``limit`` highest similarities of each query, and not many more.
+
+    Finding exactly the ``limit``-th would take as long as the products. A sample tells a similarity that at least so many
+    rows reach; where it does not, which is rare, the exact one is found.
+    """
+    rank = int(1.4 * limit / _SAMPLED) + 4
+    if similarities.shape[1] <= 8 * limit:
+        return np.asarray(similarities >= _lowest(similarities, limit))
+    lowest = _lowest(similarities[:, ::_SAMPLED], rank)
+    near: Bool = similarities >= lowest
+    short = np.count_nonzero(near, axis=1) < limit
+    near[short] = similarities[short] >= _lowest(similarities[short], limit)
+    return near
+
+
+_SAMPLED = 8
+"""One row of so many is in the sample."""
+
+
+def _lowest(similarities: Float32, rank: int) -> Float32:
+    """float32[queries, 1]: the ``rank``-th highest of each; where there are fewer, lower than any."""
+    if similarities.shape[1] <= rank:
+        return np.full((len(similarities), 1), -np.inf, dtype=np.float32)
+    return np.partition(similarities, -rank, axis=1)[:, -rank, None]
+
+
+def _lists(vectors: Float32, kind: Any) -> Any:
+    """A column of vectors, of the engine's type, without a copy of each number."""
+    flat = np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind)
 
 
 def _matrix(column: Any) -> Float32:
@@ -224,76 +309,13 @@ def _matrix(column: Any) -> Float32:
     return np.asarray(flat, dtype=np.float32).reshape(len(column), column.type.list_size)
 
 
-def _file(segment: Any, vector_field: str, mask: Bool, keys: list[Any], deleted: set[Any]) -> _Source:
-    """A file, without the rows that memory has replaced or deleted since."""
-    replaced = [row for key in (*keys, *deleted) if (row := segment.pk_to_row.get(key)) is not None]
-    if replaced:
-        mask = mask.copy()
-        mask[replaced] = False
-
-    def column(name: str, chosen: Int64) -> list[Any]:
-        values: list[Any] = segment.table.column(name).take(chosen).to_pylist()
-        return values
-
-    return _Source(segment.vector_data(vector_field)[0], None if mask.all() else mask, column)
+def _text(column: Any) -> Objects:
+    """object[rows] of a column of strings."""
+    return _objects(column.to_pylist())
 
 
-def _hits(
-    queries: Float32, sources: Sequence[_Source], top_k: int, key: str, columns: Sequence[str]
-) -> list[list[dict[str, Any]]]:
-    found = [(number, *_nearest(queries, source, top_k)) for number, source in enumerate(sources)]
-    # One entry a hit: query, distance, source, row; sorted as the original sorts.
-    owner = np.concatenate([query for _, query, _, _ in found] or [np.zeros(0, np.int64)])
-    distance = np.concatenate([distances for _, _, _, distances in found] or [np.zeros(0, np.float32)])
-    source = np.concatenate(
-        [np.full(len(rows), number) for number, _, rows, _ in found] or [np.zeros(0, np.int64)]
-    )
-    row = np.concatenate([rows for _, _, rows, _ in found] or [np.zeros(0, np.int64)])
-    order = np.lexsort((row, source, distance, owner))
-    owner = owner[order]
-    place = np.arange(len(order)) - np.searchsorted(owner, owner)
-    order, owner = order[place < top_k], owner[place < top_k]
-    keys, entities = _decoded(sources, source[order], row[order], key, columns)
-    results: list[list[dict[str, Any]]] = [[] for _ in range(len(queries))]
-    for query, identity, score, entity in zip(
-        owner.tolist(), keys, distance[order].tolist(), entities, strict=True
-    ):
-        results[query].append({"id": identity, "distance": score, "entity": entity})
-    return results
+def _objects(values: Sequence[Any]) -> Objects:
+    return np.array(values, dtype=np.object_)
 
 
-def _nearest(queries: Float32, source: _Source, top_k: int) -> tuple[Int64, Int64, Float32]:
-    """Query, row and distance of the rows that may be among the ``top_k`` nearest of each query."""
-    distances = -(queries @ source.vectors.T)
-    if source.live is not None:
-        distances[:, ~source.live] = np.inf
-    if top_k < distances.shape[1]:
-        farthest = np.partition(distances, top_k - 1, axis=1)[:, top_k - 1 : top_k]
-        query, row = np.nonzero(distances <= farthest)
-    else:
-        query, row = np.nonzero(distances < np.inf)
-    distance = distances[query, row]
-    finite = distance < np.inf
-    return query[finite], row[finite], distance[finite]
-
-
-def _decoded(
-    sources: Sequence[_Source], source: Int64, row: Int64, key: str, columns: Sequence[str]
-) -> tuple[list[Any], list[dict[str, Any]]]:
-    """Keys and columns of the hits; a row that many queries found is read once."""
-    keys: list[Any] = [None] * len(row)
-    entities: list[dict[str, Any]] = [{} for _ in range(len(row))]
-    for number, each in enumerate(sources):
-        hits = np.flatnonzero(source == number)
-        rows, which = np.unique(row[hits], return_inverse=True)
-        read = [each.column(name, rows) for name in (key, *columns)]
-        records = (
-            [dict(zip(columns, values, strict=True)) for values in zip(*read[1:], strict=True)]
-            if columns
-            else []
-        )
-        for hit, place in zip(hits.tolist(), which.tolist(), strict=True):
-            keys[hit] = read[0][place]
-            if records:
-                entities[hit] = records[place]
-    return keys, entities
+_NOTHING = _objects(())

@@ -23,7 +23,8 @@ from streamproc.errors import (
     StreamprocError,
     TransientError,
 )
-from streamproc.graph.lite import speed_up
+from streamproc.graph.access import Access, WireAccess
+from streamproc.graph.lite import lite_access
 
 __all__ = ["GraphAddress", "Milvus", "is_open_elsewhere"]
 
@@ -69,11 +70,13 @@ class GraphAddress:
 
 
 class Milvus:
-    """An open connection. ``call`` runs one function of the client; nothing else touches pymilvus' client."""
+    """An open connection. ``call`` and ``rows`` run one function on a thread; nothing else touches Milvus."""
 
     def __init__(self, address: GraphAddress, client: MilvusClient, threads: ThreadPoolExecutor) -> None:
         self.address = address
         self._client = client
+        in_process = lite_access(Path(address.uri)) if address.is_local else None
+        self._access: Access = in_process or WireAccess(client, address.timeout_seconds)
         self._threads = threads
         self._collections: tuple[str, ...] = ()
 
@@ -119,6 +122,10 @@ class Milvus:
         except (MilvusException, grpc.RpcError) as error:
             raise _translated(error, self.address) from error
 
+    async def rows(self, function: Callable[..., T], *arguments: object) -> T:
+        """Run ``function(access, *arguments)`` on a thread; raises what ``call`` raises."""
+        return await self.call(lambda _client, _timeout: function(self._access, *arguments))
+
     def keep_loaded(self, collections: tuple[str, ...]) -> None:
         """Name the collections that are to be read into memory again after a restart of the server."""
         self._collections = collections
@@ -148,8 +155,6 @@ class Milvus:
 
 
 def _connect(address: GraphAddress) -> MilvusClient:
-    if address.is_local:
-        speed_up()
     try:
         return MilvusClient(uri=address.uri, token=address.token, timeout=address.timeout_seconds)
     except (ConnectionConfigException, ValueError) as error:

@@ -7,12 +7,13 @@ is worked out in :mod:`~streamproc.graph.writer`.
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-from streamproc.graph.answers import Found, found_by, in_order, notes_in_order
-from streamproc.graph.collections import METRIC, OFFSET_DIMENSION, CollectionNames, Layout, create_missing
+from streamproc.graph.access import Row, Rows
+from streamproc.graph.answers import Found, in_order, notes_in_order
+from streamproc.graph.collections import OFFSET_DIMENSION, CollectionNames, Layout, create_missing
 from streamproc.graph.hits import Hits, NoteHit, SegmentHit, TagHit
 from streamproc.graph.keys import from_row_key, split_note_key, to_row_key
 from streamproc.graph.milvus import GraphAddress, Milvus
@@ -46,9 +47,6 @@ SURPLUS = 4
 
 MAX_HITS = 16_384
 """What Milvus returns at most, of a search or a query."""
-
-Scored = tuple[float, str]
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +164,8 @@ class MilvusGraph:
         """Read rows by key, as the last confirmed write left them; keys without a row are left out."""
         found: dict[str, StoredNote] = {}
         for some in _chunks(tuple(dict.fromkeys(keys)), CALL_ROWS):
-            rows = await self._milvus.call(
-                lambda client, timeout, ids: client.get(
-                    self._names.notes,
-                    ids=list(ids),
-                    output_fields=["edges", "details"],
-                    consistency_level="Strong",
-                    timeout=timeout,
-                ),
-                some,
+            rows = await self._milvus.rows(
+                lambda access, some: access.read(self._names.notes, some, ("edges", "details")), some
             )
             found.update((row["key"], _stored(row)) for row in rows)
         return found
@@ -192,15 +183,14 @@ class MilvusGraph:
         """
         await self._write(
             self._names.notes,
-            [
+            Rows(
+                [row.note.key for row in rows],
+                self._matrix([row.vector for row in rows]),
                 {
-                    "key": row.note.key,
-                    "vector": row.vector,
-                    "edges": pack_edges(row.note.tags),
-                    "details": pack_details(row.note),
-                }
-                for row in rows
-            ],
+                    "edges": [pack_edges(row.note.tags) for row in rows],
+                    "details": [pack_details(row.note) for row in rows],
+                },
+            ),
         )
         self._uses.put({row.note.key: given_by_people(row.note.tags) for row in rows})
 
@@ -211,7 +201,7 @@ class MilvusGraph:
 
     async def write_tags(self, rows: Sequence[VertexRow]) -> None:
         """Write tags blindly."""
-        await self._write(self._names.tags, [_vertex(row) for row in rows])
+        await self._write(self._names.tags, self._vertices(rows))
 
     async def delete_tags(self, tag_ids: Sequence[str]) -> None:
         """Remove tags from the search."""
@@ -219,7 +209,7 @@ class MilvusGraph:
 
     async def write_segments(self, rows: Sequence[VertexRow]) -> None:
         """Write passages of knowledge blindly."""
-        await self._write(self._names.segments, [_vertex(row) for row in rows])
+        await self._write(self._names.segments, self._vertices(rows))
 
     async def delete_segments(self, segment_ids: Sequence[str]) -> None:
         """Remove passages of knowledge."""
@@ -242,13 +232,13 @@ class MilvusGraph:
 
     async def write_offsets(self, offsets: Mapping[Partition, int]) -> None:
         """Record how far the graph has come. Call it after the rows are written and before the group commits."""
-        nowhere = np.ones(OFFSET_DIMENSION, dtype=np.float32)
         await self._write(
             self._names.offsets,
-            [
-                {"key": to_row_key(f"{topic}/{number}"), "vector": nowhere, "position": position}
-                for (topic, number), position in offsets.items()
-            ],
+            Rows(
+                [to_row_key(f"{topic}/{number}") for topic, number in offsets],
+                np.ones((len(offsets), OFFSET_DIMENSION), dtype=np.float32),
+                {"position": list(offsets.values())},
+            ),
         )
 
     async def counts(self) -> Counts:
@@ -333,34 +323,28 @@ class MilvusGraph:
         return [notes_in_order(hits, limit) for hits in found]
 
     async def _search(self, collection: str, queries: Float32, limit: int, column: str) -> list[Found]:
-        return await self._milvus.call(
-            lambda client, timeout: found_by(
-                client.search(
-                    collection,
-                    data=list(queries),
-                    limit=min(limit + SURPLUS, MAX_HITS),
-                    # Never leave it out: by default Milvus Lite sends the vectors along, at three times the cost.
-                    output_fields=[column],
-                    search_params={"metric_type": METRIC},
-                    timeout=timeout,
-                    _async=True,
-                )
-            )
+        return await self._milvus.rows(
+            lambda access: access.search(collection, queries, min(limit + SURPLUS, MAX_HITS), column)
         )
 
-    async def _write(self, collection: str, rows: Sequence[Row]) -> None:
-        for some in _chunks(rows, CALL_ROWS):
-            await self._milvus.call(
-                lambda client, timeout, data: client.upsert(collection, list(data), timeout=timeout), some
+    async def _write(self, collection: str, rows: Rows) -> None:
+        for start in range(0, len(rows), CALL_ROWS):
+            await self._milvus.rows(
+                lambda access, some: access.write(collection, some), rows.some(start, start + CALL_ROWS)
             )
         await self._flush_when_due(collection, len(rows))
 
     async def _delete(self, collection: str, keys: Sequence[str]) -> None:
         for some in _chunks(keys, CALL_ROWS):
-            await self._milvus.call(
-                lambda client, timeout, ids: client.delete(collection, ids=list(ids), timeout=timeout), some
-            )
+            await self._milvus.rows(lambda access, keys: access.delete(collection, keys), some)
         await self._flush_when_due(collection, len(keys))
+
+    def _vertices(self, rows: Sequence[VertexRow]) -> Rows:
+        return Rows([to_row_key(row.identifier) for row in rows], self._matrix([row.vector for row in rows]))
+
+    def _matrix(self, vectors: Sequence[Float32]) -> Float32:
+        """float32[vectors, dimension]."""
+        return np.array(vectors, dtype=np.float32).reshape(len(vectors), self.dimension)
 
     async def _flush_when_due(self, collection: str, rows: int) -> None:
         if not self._milvus.address.is_local:
@@ -369,10 +353,6 @@ class MilvusGraph:
         if self._unflushed[collection] >= FLUSH_ROWS:
             self._unflushed[collection] = 0
             await self._milvus.call(lambda client, timeout: client.flush(collection, timeout=timeout))
-
-
-def _vertex(row: VertexRow) -> Row:
-    return {"key": to_row_key(row.identifier), "vector": row.vector}
 
 
 def _stored(row: Row) -> StoredNote:
