@@ -59,7 +59,9 @@ class MicroBatcher(Generic[T]):
     async def take(self) -> list[T]:
         """Return the next batch: at least one item, at most ``size``."""
         while True:
-            await self._some.wait()
+            # Not once: between the event and the turn of whoever waits for it, a clear() can come.
+            while not self._items:
+                await self._some.wait()
             due_in = self._items[0][0] + self._linger_seconds - self._clock.monotonic()
             if len(self._items) < self._size and due_in > 0:
                 await self._clock.wait(self._full_batch, due_in)

@@ -122,6 +122,18 @@ async def test_a_batch_cleared_while_it_lingers_is_not_delivered():
     assert await taken == ["kept"]
 
 
+async def test_a_clear_right_after_the_first_item_leaves_the_taker_waiting():
+    box = batcher(HandClock(), size=1, capacity=2)
+    taker = asyncio.ensure_future(box.take())
+    await asyncio.sleep(0)
+    await box.put("lost")
+    box.clear()
+    await asyncio.sleep(0)
+    assert not taker.done()
+    await box.put("kept")
+    assert await taker == ["kept"]
+
+
 def test_a_capacity_below_the_size_is_refused():
     with pytest.raises(ValueError, match="capacity"):
         batcher(HandClock(), size=3, capacity=2)
