@@ -132,6 +132,8 @@ def _read(chosen: LocalFiles) -> _Contents:
         # History without a repository: its labels are the repository.
         names = dict.fromkeys(normalise_name(name) for note in notes for name in note.tags)
         tags = [tag_from_row({"tag": name}) for name in names if name]
+    if not tags:
+        raise InputFileError(f"{chosen.tags or chosen.history} names no tag: nothing could be tagged with it")
     segments = list(read_events(chosen.knowledge, segment_from_row)) if chosen.knowledge else []
     return _Contents(tags, notes, segments, chosen.history.name if chosen.history else "")
 

@@ -173,6 +173,14 @@ def test_results_and_rejected_lines_do_not_share_a_file(notes, tmp_path):
     assert run(notes, "-o", "/dev/null", "--dead", "/dev/null").exit_code == 1
 
 
+@pytest.mark.parametrize(("option", "line"), [("--tags", ""), ("--history", '{"id": "h", "text": "Tea"}')])
+def test_a_repository_without_any_tag_is_refused(tmp_path, option, line):
+    (tmp_path / "few.jsonl").write_text(line)
+    error = run("-", option, tmp_path / "few.jsonl", data=b"").exception
+    assert isinstance(error, InputFileError)
+    assert "few.jsonl names no tag" in str(error)
+
+
 def test_a_broken_line_of_the_history_is_named(tmp_path):
     (tmp_path / "history.jsonl").write_text('{"id": "h", "text": 7}\n')
     error = run("-", "--history", tmp_path / "history.jsonl", data=b"").exception
