@@ -117,6 +117,13 @@ async def create_topics(settings: Settings) -> TopicReport:
     admin = AIOKafkaAdminClient(**client_options(settings))
     try:
         await admin.start()
+        cluster = await admin.describe_cluster()
+        if cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
+            # The client would look for it, and break.
+            raise DependencyDownError(
+                "Kafka",
+                f"{settings.kafka_bootstrap}: no broker is the controller, which makes topics. Try again",
+            )
         created = await _create(admin, wanted)
         existing = [topic for topic in wanted if topic.name not in created]
         differences = await _compare(admin, existing) if existing else []

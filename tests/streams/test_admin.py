@@ -50,6 +50,11 @@ async def test_more_replicas_than_brokers_is_one_sentence(kafka_bootstrap: str) 
         await create_topics(settings(kafka_bootstrap, topic_replication=3))
 
 
+async def test_a_cluster_that_has_no_controller_is_one_sentence() -> None:
+    with EmbeddedBroker() as broker, pytest.raises(DependencyDownError, match="no broker is the controller"):
+        await create_topics(settings(broker.bootstrap))
+
+
 async def test_a_login_that_works_makes_topics_and_a_wrong_one_is_named(kafka_server: KafkaServer) -> None:
     login = {
         "kafka_security_protocol": "SASL_PLAINTEXT",
