@@ -421,12 +421,12 @@ def _spared(best: Sequence[int], reserved: Collection[int], count: int) -> list[
 
 
 def _without_history(pool: _Pool, judgements: Judged, thresholds: Thresholds) -> list[int]:
-    """Rows of the tags, near or named, that people put on few notes or on none, this one not counted."""
+    """Rows of the tags, near or named in the note, that people put on few notes or on none, this one not counted."""
     uses, few = pool.hits.uses, thresholds.few_uses
     if uses is None or not thresholds.reserved_new_tag or not thresholds.fusion:
         return []
     tags, rows = pool.tags, pool.rows
-    found = {*pool.cosines, *[rows[tag_id] for tag_id, _ in pool.named[: thresholds.max_lexical]]} - {-1}
+    found = {*pool.cosines, *[rows.get(tag_id, -1) for tag_id in pool.words.exact]} - {-1}
     rare = [(row, tag_id) for row in found if uses.get(tag_id := tags[row].tag_id, 0) <= few]
     if not rare:
         return []

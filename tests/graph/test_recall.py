@@ -303,9 +303,15 @@ def test_places_are_kept_for_the_nearest_tags_without_a_history():
 
 
 def test_a_tag_with_a_history_does_not_take_the_places_of_those_without():
-    assert reserved(crowded({**EVERYBODY_USES, "unused0": FITTED.few_uses, "unused1": 1})) == [
+    assert reserved(crowded({**EVERYBODY_USES, "unused0": FITTED.few_uses})) == [
         each.tag_id for each in UNUSED[1 : 1 + FITTED.reserved_new_tag]
     ]
+
+
+def test_a_tag_without_a_history_whose_name_stands_in_the_note_has_a_place_though_it_is_not_near():
+    note = Note(note_id="n", text="something about unused7")
+    found = crowded(EVERYBODY_USES, near=NEAR_USED)
+    assert "unused7" in ids(recall(note, found, View(USED + UNUSED), Judges(), TWENTY))
 
 
 def test_a_tag_stops_being_new_when_people_confirm_it():
