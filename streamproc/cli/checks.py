@@ -152,7 +152,7 @@ async def _milvus(settings: Settings) -> str:
 async def _graph(settings: Settings) -> str:
     found = await _inspected(settings)
     if found.state is GraphState.IN_USE:
-        return "looked after by the process that has it open; see its /ready"
+        return "looked after by the process that has it open; see its /health/ready"
     names = TopicNames(settings.topic_prefix)
     group = await group_state(settings, [names.graph_notes, names.tags_changes, names.knowledge_changes])
     view = view_state(found.applied, group.committed)

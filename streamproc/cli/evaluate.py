@@ -1,5 +1,6 @@
 """``streamproc eval``: figures of a bundle on a dataset."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +65,13 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     ablations: Annotated[
         bool, typer.Option("--ablations", help="Also measure without each part; takes several times as long.")
     ] = False,
-    baselines: Annotated[bool, typer.Option(help="Train Omikuji beside it (extra 'baselines').")] = True,
+    baselines: Annotated[
+        bool | None,
+        typer.Option(
+            help="Train Omikuji beside it (extra 'baselines'); unless told, where it is installed.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Measure recall, ranking and confidences on a dataset, beside the baselines.
 
@@ -89,6 +96,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     for file in (report, html):
         if file is not None and not file.absolute().parent.is_dir():
             raise UserError(f"{file} cannot be written: there is no directory {file.absolute().parent}")
+    trees = tuple(Trees) if _wants_trees(baselines) else ()
     read = read_dataset(dataset)
     settings = load_settings()
     loaded = open_bundle(bundle)
@@ -107,7 +115,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
         calibration=chosen.name if chosen else "",
         trained_on=manifest.tagger is not None and read.name in manifest.tagger.training_data,
         split=Split(split),
-        trees=tuple(Trees) if baselines else (),
+        trees=trees,
         extra_rankers=language_models,
         untested=missing_rivals(language_models),
         studies=Studies(ablations=ablations, new_tags=hold_out_tags, out_of_scope=hold_out_single, seed=seed),
@@ -119,6 +127,21 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
         _replace(report, msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
     if html is not None:
         _replace(html, page(figures).encode())
+
+
+def _wants_trees(asked: bool | None) -> bool:
+    """Whether to train Omikuji; None: where what it needs is installed.
+
+    Raises:
+        UserError: it was asked for, and is not there.
+    """
+    missing = [name for name in ("omikuji", "sklearn", "scipy") if find_spec(name) is None]
+    remedy = "pip install 'streamproc[baselines]'"
+    if asked and missing:
+        raise UserError(f"the baselines need what is not installed ({missing[0]}): {remedy}")
+    if asked is None and missing:
+        say(f"Omikuji is not installed, so its trees are left out; for them: {remedy}")
+    return asked is not False and not missing
 
 
 def _replace(file: Path, content: bytes) -> None:

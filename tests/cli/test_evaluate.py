@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import msgspec
 import pytest
@@ -51,6 +52,24 @@ def test_omikuji_is_trained_beside_it(runner, hobbies, tmp_path):
     assert methods[-3:] == ["omikuji parabel", "omikuji bonsai", "streamproc"]
 
 
+def test_without_omikuji_its_trees_are_left_out_unless_they_were_asked_for(
+    runner, hobbies, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(
+        "streamproc.cli.evaluate.find_spec", lambda name: None if name == "omikuji" else find_spec(name)
+    )
+    report = tmp_path / "r.json"
+    result = runner.invoke(app, ["eval", str(hobbies), "--report", str(report)])
+    assert result.exit_code == 0, result.exception
+    assert "its trees are left out" in result.stderr
+    methods = [row["method"] for row in json.loads(report.read_bytes())["ranking"]]
+    assert methods[-1] == "streamproc"
+    assert not any("omikuji" in method for method in methods)
+    error = runner.invoke(app, ["eval", str(hobbies), "--baselines"]).exception
+    assert isinstance(error, UserError)
+    assert "pip install 'streamproc[baselines]'" in str(error)
+
+
 def test_a_calibration_file_takes_the_place_of_the_bundle_s_map(runner, hobbies, tmp_path):
     base = Bundle.load(default_bundle_path())
     flat = CalibrationFile(models_digest(base), Temperature(1000.0))
@@ -81,6 +100,7 @@ def test_a_line_that_cannot_be_used_ends_it_before_anything_is_written(hobbies, 
         "--report",
         str(tmp_path / "r.json"),
     ]
+    command.append("--no-baselines")
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert ended.stdout == ""
