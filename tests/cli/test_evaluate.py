@@ -55,9 +55,8 @@ def test_omikuji_is_trained_beside_it(runner, hobbies, tmp_path):
 def test_without_omikuji_its_trees_are_left_out_unless_they_were_asked_for(
     runner, hobbies, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(
-        "streamproc.cli.evaluate.find_spec", lambda name: None if name == "omikuji" else find_spec(name)
-    )
+    module = sys.modules["streamproc.cli.evaluate"]  # the package's name of it is the command
+    monkeypatch.setattr(module, "find_spec", lambda name: None if name == "omikuji" else find_spec(name))
     report = tmp_path / "r.json"
     result = runner.invoke(app, ["eval", str(hobbies), "--report", str(report)])
     assert result.exit_code == 0, result.exception
