@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.calibration.logistic import fit_logistic
+from streamproc.calibration.shapes import shape_of
 from streamproc.graph.evidence import FEATURES
 from streamproc.inference.calibration import (
     Adapted,
     Bends,
     Beta,
-    CalibrationMap,
     Evidence,
     Identity,
     Temperature,
-    Term,
+    UngatedMap,
     apply_map,
 )
 
@@ -47,15 +47,12 @@ _EPSILON = 2.0**-24  # as far as float32 confidences go
 _BETA_RIDGE = 1.0  # the map in force counts as much as one or two rows
 _TERM_RIDGE = 30.0  # a term must be worth a few dozen rows; 10 to 100 did about as well on four sets' valid
 
-_KNOTS = (0.3, 0.7, 0.9, 0.97)
-"""Quantiles at which a curved term may change its slope; most columns are near 0 for most candidates."""
-
 _BEND_KNOTS = (-3.0, -1.5, -0.5, 0.5, 1.5, 3.0)  # logits: confidences from .05 to .95
 _BEND_ENDS = 8.0
 _BEND_RIDGE = (0.1, 0.1, *(3.0 for _ in _BEND_KNOTS))
 _STEEPER_RIDGE = 10.0
 
-Fit = Callable[[Float64, Float32, npt.NDArray[np.bool_], Beta], CalibrationMap]
+Fit = Callable[[Float64, Float32, npt.NDArray[np.bool_], Beta], UngatedMap]
 """(probability float64[rows], evidence float32[rows, features], right bool[rows], start) → map."""
 
 
@@ -74,7 +71,7 @@ class Form:
     bent: bool = False
 
 
-def starting_beta(calibration: CalibrationMap) -> Beta:
+def starting_beta(calibration: UngatedMap) -> Beta:
     """The map in force as a Beta map, where the fits begin; the identity for a map that hears evidence."""
     match calibration:
         case Beta():
@@ -128,7 +125,7 @@ def fit_adapted(
     shapes = [
         shape
         for place, name in enumerate(FEATURES)
-        if (shape := _shape(name, evidence[:, place].astype(np.float64), curved=curved)) is not None
+        if (shape := shape_of(name, evidence[:, place].astype(np.float64), curved=curved)) is not None
     ]
     columns = [shape.inputs(evidence[:, FEATURES.index(shape.column)].astype(np.float64)) for shape in shapes]
     inputs = np.concatenate([_beta_inputs(p), *columns], axis=1)
@@ -175,7 +172,7 @@ def fit_bends(logits: Float64, right: npt.NDArray[np.bool_]) -> Bends:
     return Bends(tuple(at.tolist()), tuple(to.tolist()))
 
 
-def bend(calibration: CalibrationMap, bends: Bends) -> Adapted:
+def bend(calibration: UngatedMap, bends: Bends) -> Adapted:
     """The map with smoothed bins after it."""
     if isinstance(calibration, Adapted):
         return msgspec.structs.replace(calibration, bends=bends)
@@ -183,26 +180,26 @@ def bend(calibration: CalibrationMap, bends: Bends) -> Adapted:
     return Adapted(beta.a, beta.b, beta.c, bends=bends)
 
 
-def logit_of(calibration: CalibrationMap, probability: Float64, evidence: Float32) -> Float64:
+def logit_of(calibration: UngatedMap, probability: Float64, evidence: Float32) -> Float64:
     """The map's result as logits, float64[rows]."""
     p = apply_map(calibration, probability, Evidence(FEATURES, evidence))
     logit: Float64 = np.log(p) - np.log1p(-p)
     return logit
 
 
-def _fit_temperature(p: Float64, _e: Float32, right: npt.NDArray[np.bool_], start: Beta) -> CalibrationMap:
+def _fit_temperature(p: Float64, _e: Float32, right: npt.NDArray[np.bool_], start: Beta) -> UngatedMap:
     return fit_temperature(p, right, (start.a + start.b) / 2)
 
 
-def _fit_beta(p: Float64, _e: Float32, right: npt.NDArray[np.bool_], start: Beta) -> CalibrationMap:
+def _fit_beta(p: Float64, _e: Float32, right: npt.NDArray[np.bool_], start: Beta) -> UngatedMap:
     return fit_beta(p, right, start)
 
 
-def _fit_straight(p: Float64, e: Float32, right: npt.NDArray[np.bool_], start: Beta) -> CalibrationMap:
+def _fit_straight(p: Float64, e: Float32, right: npt.NDArray[np.bool_], start: Beta) -> UngatedMap:
     return fit_adapted(p, e, right, start, curved=False)
 
 
-def _fit_curved(p: Float64, e: Float32, right: npt.NDArray[np.bool_], start: Beta) -> CalibrationMap:
+def _fit_curved(p: Float64, e: Float32, right: npt.NDArray[np.bool_], start: Beta) -> UngatedMap:
     return fit_adapted(p, e, right, start, curved=True)
 
 
@@ -216,41 +213,6 @@ FORMS: Sequence[Form] = (
     Form("curved evidence and smoothed bins", _fit_curved, bent=True),
 )
 """From the simplest to the richest."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """How a column enters: hinges of one scale, so that the ridge means the same for all."""
-
-    column: str
-    low: float
-    high: float
-    scale: float
-    hinges: tuple[float, ...]
-
-    def inputs(self, values: Float64) -> Float64:
-        """The inputs of the regression, float64[rows, hinges]."""
-        inputs: Float64 = np.maximum(values[:, None] - np.array(self.hinges), 0) / self.scale
-        return inputs
-
-    def term(self, weights: Float64) -> Term:
-        """The term that these weights make."""
-        at = np.array([*self.hinges, self.high])
-        adds = self.inputs(at) @ weights
-        return Term(self.column, tuple(at.tolist()), tuple(adds.tolist()))
-
-
-def _shape(column: str, values: Float64, *, curved: bool) -> _Shape | None:
-    low, high, scale = float(values.min()), float(values.max()), float(values.std())
-    if scale < 1e-6:
-        return None
-    hinges = [low]
-    if curved:
-        least = 1e-3 * scale
-        for knot in np.quantile(values, _KNOTS):
-            if hinges[-1] + least < knot < high - least:
-                hinges.append(float(knot))
-    return _Shape(column, low, high, scale, tuple(hinges))
 
 
 def _rising(inputs: Float64, right: Float64, start: Beta, terms: int) -> Float64:

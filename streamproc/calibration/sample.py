@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from streamproc.events.codec import normalise_name
 from streamproc.events.note import Note
-from streamproc.events.tag import TagPolicy
+from streamproc.events.tag import TagChange, TagPolicy
 from streamproc.graph.evidence import FEATURES
 from streamproc.graph.hits import Graph
 from streamproc.graph.recall import Judged, TagView, recall
@@ -22,13 +22,16 @@ from streamproc.inference.protocols import CandidateTag, Float32, Models, Taggin
 from streamproc.inference.text import note_text
 
 __all__ = [
+    "BATCH",
     "Labelled",
+    "Posed",
     "Sample",
     "Surroundings",
     "confidence_of",
     "draw",
     "gold_of",
     "joined",
+    "judged",
     "take_sample",
 ]
 
@@ -36,8 +39,8 @@ Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
 
-# Notes judged at once: enough to keep all threads busy, few enough that what they need stays small.
-_BATCH = 64
+BATCH = 64
+"""Notes judged at once: enough to keep all threads busy, few enough that what they need stays small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,21 @@ class Labelled:
 
     note: Note
     gold: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Posed:
+    """A labelled note with its candidates.
+
+    Attributes:
+        labelled: the note.
+        tags: the candidates.
+        evidence: float32[candidates, features], columns as in ``graph.evidence.FEATURES``.
+    """
+
+    labelled: Labelled
+    tags: Sequence[TagChange]
+    evidence: Float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +160,9 @@ def draw(population: int, most: int, skip: int = 0) -> Places:
 
 def confidence_of(sample: Sample, calibration: CalibrationMap) -> Float64:
     """What the map makes of the models' probabilities, float64[rows]."""
-    return apply_map(calibration, sample.probability, Evidence(FEATURES, sample.evidence))
+    return apply_map(
+        calibration, sample.probability, Evidence(FEATURES, sample.evidence, sample.tag.tolist())
+    )
 
 
 async def take_sample(
@@ -162,10 +182,10 @@ async def take_sample(
         progress: told how many notes are done, and of how many.
     """
     parts: list[Sample] = []
-    for start in range(0, len(labelled), _BATCH):
-        some = labelled[start : start + _BATCH]
+    for start in range(0, len(labelled), BATCH):
+        some = labelled[start : start + BATCH]
         hits = await surroundings.graph.search(
-            vectors[start : start + _BATCH],
+            vectors[start : start + BATCH],
             tags=surroundings.thresholds.nearest_tags,
             notes=surroundings.thresholds.nearest_notes,
             segments=surroundings.segments,
@@ -174,35 +194,41 @@ async def take_sample(
             recall(each.note, found, surroundings.tags, surroundings.judgements, surroundings.thresholds)
             for each, found in zip(some, hits, strict=True)
         ]
-        requests = [
-            TaggingRequest(
-                note_text(each.note),
-                tuple(CandidateTag(tag.tag_id, tag.name, tag.description) for tag in found.tags),
-                found.evidence,
-            )
-            for each, found in zip(some, recalled, strict=True)
-        ]
-        confidences = await models.calibrator.judge(requests, await models.tagger.score(requests))
-        parts.append(
-            Sample(
-                evidence=np.concatenate([found.evidence for found in recalled]),
-                probability=np.concatenate(confidences),
-                right=np.array(
-                    [
-                        tag.tag_id in each.gold
-                        for each, found in zip(some, recalled, strict=True)
-                        for tag in found.tags
-                    ],
-                    dtype=np.bool_,
-                ),
-                note=np.repeat(np.arange(len(some)), [len(found.tags) for found in recalled]),
-                tag=np.array([tag.tag_id for found in recalled for tag in found.tags], dtype=np.str_),
-                kind=np.array([tag.kind for found in recalled for tag in found.tags], dtype=np.str_),
-                gold=[each.gold for each in some],
-            )
-        )
+        posed = [Posed(each, found.tags, found.evidence) for each, found in zip(some, recalled, strict=True)]
+        parts.append(await judged(posed, models))
         progress(start + len(some), len(labelled))
     return joined(parts)
+
+
+async def judged(posed: Sequence[Posed], models: Models) -> Sample:
+    """What the models say of these candidates.
+
+    Args:
+        posed: labelled notes with candidates.
+        models: tagger and calibrator of a bundle *without* its calibration map.
+    """
+    requests = [
+        TaggingRequest(
+            note_text(each.labelled.note),
+            tuple(CandidateTag(tag.tag_id, tag.name, tag.description) for tag in each.tags),
+            each.evidence,
+        )
+        for each in posed
+        if each.tags
+    ]
+    gold = [each.labelled.gold for each in posed]
+    if not requests:
+        return Sample.empty(gold)
+    confidences = await models.calibrator.judge(requests, await models.tagger.score(requests))
+    return Sample(
+        evidence=np.concatenate([each.evidence for each in posed]),
+        probability=np.concatenate(confidences),
+        right=np.array([tag.tag_id in each.labelled.gold for each in posed for tag in each.tags], np.bool_),
+        note=np.repeat(np.arange(len(posed)), [len(each.tags) for each in posed]),
+        tag=np.array([tag.tag_id for each in posed for tag in each.tags], dtype=np.str_),
+        kind=np.array([tag.kind for each in posed for tag in each.tags], dtype=np.str_),
+        gold=gold,
+    )
 
 
 def joined(parts: Sequence[Sample]) -> Sample:

@@ -20,6 +20,7 @@ from streamproc.config import load_settings
 from streamproc.errors import InputFileError, UserError
 
 if TYPE_CHECKING:  # heavy imports: a quick --help
+    from streamproc.calibration.outside import Twins
     from streamproc.calibration.precision import KindThreshold
     from streamproc.calibration.record import CalibrationRecord
     from streamproc.calibration.routes import Routes
@@ -70,7 +71,7 @@ def calibrate_recall(datasets: Datasets, output: Output, bundle: BundleOption = 
 
 
 @app.command("confidence")
-def calibrate_confidence(
+def calibrate_confidence(  # noqa: PLR0917 - the options of a command line
     output: Annotated[
         Path,
         typer.Option(
@@ -83,22 +84,37 @@ def calibrate_confidence(
     tags: Tags = None,
     history: History = None,
     bundle: BundleOption = None,
+    hold_out_single: Annotated[
+        int,
+        typer.Option(
+            help="Of datasets, first take out the tags that eval takes out with the same options, and their notes: "
+            "the map for that study. Single-tag sets only.",
+            min=0,
+        ),
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Of that draw.")] = 0,
     *,
     leave_one_out: LeaveOneOut = False,
 ) -> None:
     """Fit the calibration map, so that a confidence of .9 means nine in ten on this repository.
 
     From labelled history alone, each note recalled as if it were new; or from datasets. The form of the map, from a
-    temperature to one that hears the evidence, is chosen by cross-fitting.
+    temperature to one that hears the evidence, is chosen by cross-fitting. Each note is also recalled as if its tags
+    had never been: where that can be told from what right tags bring, a gate holds back what is emitted for notes
+    that belong to no tag.
 
     Example: streamproc calibrate confidence --tags tags.jsonl --history labelled.jsonl -o calibration.json
     """
     base = open_bundle(bundle)
     chosen = _chosen(datasets, tags, history)
+    if hold_out_single and chosen is not None:
+        raise UserError("--hold-out-single takes tags out of datasets: name one, not --history")
     if output.suffix == ".json" and not output.absolute().parent.is_dir():
         raise InputFileError(f"{output} cannot be written: {output.parent} is not a directory")
     record = (
-        _record_of_datasets(datasets or [], base, leave_one_out=leave_one_out)
+        _record_of_datasets(
+            datasets or [], base, leave_one_out=leave_one_out, hold_out=hold_out_single, seed=seed
+        )
         if chosen is None
         else _record_of_files(chosen, base)
     )
@@ -146,7 +162,7 @@ def calibrate_precision(  # noqa: PLR0917 - the options of a command line
     base = load_bundle(load_settings()) if bundle is None else open_bundle(bundle)
     chosen = _chosen(datasets, tags, history)
     if chosen is None:
-        sample = _sample_of_datasets(datasets or [], base, leave_one_out=leave_one_out)
+        sample = _samples_of_datasets(datasets or [], base, leave_one_out=leave_one_out, outside=False).inside
         confidence = confidence_of(sample, map_of(base))
     else:
         sample, confidence = asyncio.run(_held_out(chosen, base))
@@ -191,35 +207,49 @@ def _record_of_files(chosen: "LocalFiles", base: "Bundle") -> "CalibrationRecord
     return fit.record
 
 
-def _record_of_datasets(datasets: list[Path], base: "Bundle", *, leave_one_out: bool) -> "CalibrationRecord":
+def _record_of_datasets(
+    datasets: list[Path], base: "Bundle", *, leave_one_out: bool, hold_out: int, seed: int
+) -> "CalibrationRecord":
     from streamproc.calibration.choice import LEAST_NOTES, fit_confidences  # noqa: PLC0415
     from streamproc.calibration.record import record_of  # noqa: PLC0415
     from streamproc.inference.calibration_file import map_of, models_digest  # noqa: PLC0415
 
-    sample = _sample_of_datasets(datasets, base, leave_one_out=leave_one_out)
-    if sample.notes < LEAST_NOTES:
+    twins = _samples_of_datasets(datasets, base, leave_one_out=leave_one_out, hold_out=hold_out, seed=seed)
+    notes = twins.inside.notes
+    if notes < LEAST_NOTES:
         raise UserError(
-            f"{sample.notes} labelled notes are too few to fit confidences to: {LEAST_NOTES} at least; nothing was written"
+            f"{notes} labelled notes are too few to fit confidences to: {LEAST_NOTES} at least; nothing was written"
         )
-    say(f"fitting confidences to {sample.notes:,} notes")
-    return record_of(fit_confidences(sample, map_of(base)), models_digest(base))
+    say(f"fitting confidences to {notes:,} notes")
+    return record_of(fit_confidences(twins.inside, map_of(base), twins.outside), models_digest(base))
 
 
-def _sample_of_datasets(datasets: list[Path], base: "Bundle", *, leave_one_out: bool) -> "Sample":
+def _samples_of_datasets(
+    datasets: list[Path],
+    base: "Bundle",
+    *,
+    leave_one_out: bool,
+    outside: bool = True,
+    hold_out: int = 0,
+    seed: int = 0,
+) -> "Twins":
     from streamproc.calibration.choice import MOST_NOTES  # noqa: PLC0415
     from streamproc.evaluation.calibration_sample import dataset_sample, even  # noqa: PLC0415
     from streamproc.evaluation.dataset import Split  # noqa: PLC0415
+    from streamproc.evaluation.out_of_scope import without_drawn  # noqa: PLC0415
     from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415
     from streamproc.inference.calibration import Identity  # noqa: PLC0415
     from streamproc.inference.calibration_file import with_map  # noqa: PLC0415
     from streamproc.inference.onnx import load_models  # noqa: PLC0415
 
+    prepared = prepare_datasets(datasets, base)
+    if hold_out:
+        prepared = [without_drawn(each, hold_out, seed) for each in prepared]
     models = load_models(with_map(base, Identity()), load_settings().inference_threads)
     thresholds = Thresholds.of(base.manifest.recall)
     split = Split.TRAIN if leave_one_out else Split.VALID
     samples = [
-        dataset_sample(each, split, thresholds, models, most=MOST_NOTES)
-        for each in prepare_datasets(datasets, base)
+        dataset_sample(each, split, thresholds, models, most=MOST_NOTES, outside=outside) for each in prepared
     ]
     asyncio.run(models.close())
     return even(samples)
@@ -235,23 +265,26 @@ async def _held_out(chosen: "LocalFiles", base: "Bundle") -> "tuple[Sample, Floa
     from streamproc.cli.progress import loading_progress  # noqa: PLC0415
     from streamproc.inference.backend import open_models  # noqa: PLC0415
     from streamproc.inference.calibration_file import map_of  # noqa: PLC0415
-    from streamproc.pipeline.local_confidences import sample_of_files, with_local_confidences  # noqa: PLC0415
+    from streamproc.pipeline.local_confidences import samples_of_files, with_local_confidences  # noqa: PLC0415
 
     settings = load_settings()
     with loading_progress() as progress:
         in_force, sentence = await with_local_confidences(settings, base, chosen, open_models, progress)
         say(sentence)
-        sample = await sample_of_files(settings, base, chosen, open_models, progress, skip=MOST_NOTES)
-        if sample.notes >= LEAST_NOTES:
-            return sample, confidence_of(sample, map_of(in_force))
-        sample = await sample_of_files(settings, base, chosen, open_models, progress)
+        others = await samples_of_files(
+            settings, base, chosen, open_models, progress, skip=MOST_NOTES, outside=False
+        )
+        if others.inside.notes >= LEAST_NOTES:
+            return others.inside, confidence_of(others.inside, map_of(in_force))
+        twins = await samples_of_files(settings, base, chosen, open_models, progress)
+    sample = twins.inside
     if sample.notes < LEAST_NOTES:
         raise UserError(
             f"{chosen.history}: {sample.notes} labelled notes are too few to promise anything: {LEAST_NOTES} at least"
         )
     if in_force is base:
         return sample, confidence_of(sample, map_of(base))
-    return sample, fit_confidences(sample, map_of(base)).held_out
+    return sample, fit_confidences(sample, map_of(base), twins.outside).held_out
 
 
 def _write(record: "CalibrationRecord", base: "Bundle", output: Path, names: list[str]) -> None:

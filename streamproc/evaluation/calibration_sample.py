@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
-from streamproc.calibration.sample import Labelled, Sample, Surroundings, draw, joined, take_sample
+from streamproc.calibration.outside import Twins, take_twins
+from streamproc.calibration.sample import Labelled, Surroundings, draw, joined, take_sample
 from streamproc.evaluation.dataset import Split
 from streamproc.evaluation.prepared import Prepared
 from streamproc.graph.thresholds import Thresholds
@@ -19,9 +20,10 @@ def dataset_sample(
     models: Models,
     *,
     most: int,
+    outside: bool = True,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
-) -> Sample:
-    """Recall and judge labelled notes of one file, drawn at random; train is the history.
+) -> Twins:
+    """Recall and judge labelled notes of one file, drawn at random, with and without their tags; train is the history.
 
     Args:
         prepared: the dataset.
@@ -29,23 +31,27 @@ def dataset_sample(
         thresholds: of recall.
         models: of a bundle without its calibration map.
         most: how many notes at the most.
+        outside: whether they are also recalled as if their tags had never been.
         progress: told how many notes are done, and of how many.
     """
     notes = prepared.dataset.split(split)
     labelled = [place for place, each in enumerate(notes) if each.gold]
     places = [labelled[place] for place in draw(len(labelled), most)]
-    return asyncio.run(
-        take_sample(
-            [Labelled(notes[place].note, frozenset(notes[place].gold)) for place in places],
-            prepared.vectors[split][places],
-            Surroundings(prepared.graph, prepared.repository, prepared.judgements, thresholds),
-            models,
-            progress,
-        )
-    )
+    drawn = [Labelled(notes[place].note, frozenset(notes[place].gold)) for place in places]
+    vectors = prepared.vectors[split][places]
+    around = Surroundings(prepared.graph, prepared.repository, prepared.judgements, thresholds)
+    if outside:
+        return asyncio.run(take_twins(drawn, vectors, around, models, progress))
+    return Twins(asyncio.run(take_sample(drawn, vectors, around, models, progress)), None)
 
 
-def even(samples: Sequence[Sample]) -> Sample:
+def even(samples: Sequence[Twins]) -> Twins:
     """All samples in one, of each as many notes as the smallest has: each dataset counts alike."""
-    least = min(each.notes for each in samples)
-    return joined([each.first(least) for each in samples])  # drawn at random: the first are as good as any
+    least = min(each.inside.notes for each in samples)
+    outside = [each.outside.first(least) for each in samples if each.outside is not None]
+    return Twins(
+        joined(
+            [each.inside.first(least) for each in samples]
+        ),  # drawn at random: the first are as good as any
+        joined(outside) if len(outside) == len(samples) else None,
+    )

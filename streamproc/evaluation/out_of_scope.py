@@ -1,15 +1,18 @@
 """Whether notes that belong to no tag get none: some tags leave repository and history, their notes stay."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from streamproc.errors import UserError
+from streamproc.evaluation.dataset import Dataset
 from streamproc.evaluation.experiment import Experiment
 from streamproc.evaluation.metrics import precision_at
-from streamproc.evaluation.prepared import without_tags
+from streamproc.evaluation.prepared import Prepared, without_tags
 from streamproc.evaluation.report import OutOfScope
 from streamproc.evaluation.scoring import Scored
 
-__all__ = ["out_of_scope"]
+__all__ = ["out_of_scope", "without_drawn"]
 
 
 def out_of_scope(experiment: Experiment, whole: Scored, count: int, seed: int) -> tuple[OutOfScope, ...]:
@@ -24,17 +27,7 @@ def out_of_scope(experiment: Experiment, whole: Scored, count: int, seed: int) -
     Raises:
         UserError: the set is no single-tag set, or has no more tags than that.
     """
-    dataset = experiment.prepared.dataset
-    if not dataset.single_tag:
-        raise UserError(
-            f"notes of {dataset.name} have several tags: out of scope is measured where each has one"
-        )
-    tag_ids = sorted(tag.tag_id for tag in dataset.tags)
-    if not 0 < count < len(tag_ids):
-        raise UserError(f"{count} of {len(tag_ids)} tags cannot be taken out: choose fewer")
-    gone = frozenset(
-        tag_ids[place] for place in np.random.default_rng(seed).permutation(len(tag_ids))[:count]
-    )
+    gone = _drawn(experiment.prepared.dataset, count, seed)
     smaller = without_tags(experiment.prepared, gone)
     scored = experiment.scored(
         experiment.recalled(experiment.hits(smaller), prepared=smaller), "out of scope"
@@ -56,6 +49,33 @@ def out_of_scope(experiment: Experiment, whole: Scored, count: int, seed: int) -
             first=_first_right(scored, rest, emitted=False),
             first_before=_first_right(whole, rest, emitted=False),
         ),
+    )
+
+
+def without_drawn(prepared: Prepared, count: int, seed: int) -> Prepared:
+    """The dataset as if the tags that :func:`out_of_scope` takes out had never been, for a map that is fitted to it.
+
+    Notes of valid that had no other tag lose their label, and so are no labelled notes any more.
+
+    Raises:
+        UserError: the set is no single-tag set, or has no more tags than that.
+    """
+    gone = _drawn(prepared.dataset, count, seed)
+    smaller = without_tags(prepared, gone)
+    valid = tuple(replace(each, gold=each.gold - gone) for each in smaller.dataset.valid)
+    return replace(smaller, dataset=replace(smaller.dataset, valid=valid))
+
+
+def _drawn(dataset: Dataset, count: int, seed: int) -> frozenset[str]:
+    if not dataset.single_tag:
+        raise UserError(
+            f"notes of {dataset.name} have several tags: out of scope is measured where each has one"
+        )
+    tag_ids = sorted(tag.tag_id for tag in dataset.tags)
+    if not 0 < count < len(tag_ids):
+        raise UserError(f"{count} of {len(tag_ids)} tags cannot be taken out: choose fewer")
+    return frozenset(
+        tag_ids[place] for place in np.random.default_rng(seed).permutation(len(tag_ids))[:count]
     )
 
 

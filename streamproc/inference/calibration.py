@@ -7,13 +7,15 @@ a calibration file.
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from streamproc.inference.gate import Gate
+from streamproc.inference.terms import Evidence, Term, require_points, terms_logit
 
 __all__ = [
     "Adapted",
@@ -22,11 +24,15 @@ __all__ = [
     "BoundMap",
     "CalibrationMap",
     "Evidence",
+    "Gate",
+    "Gated",
     "Identity",
     "Temperature",
     "Term",
+    "UngatedMap",
     "apply_map",
     "map_digest",
+    "ungated",
 ]
 
 Probabilities = npt.NDArray[np.float64]
@@ -71,23 +77,6 @@ class Beta(msgspec.Struct, frozen=True, tag="beta"):
             raise ValueError(f"a and b must be positive and all finite, not a={self.a} b={self.b} c={self.c}")
 
 
-class Term(msgspec.Struct, frozen=True):
-    """What one column of the evidence adds to the logit: straight lines between points, constant beyond them.
-
-    Attributes:
-        column: its name.
-        at: rising values of the column.
-        adds: what is added to the logit there.
-    """
-
-    column: str
-    at: tuple[float, ...]
-    adds: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        _require_points(self.at, self.adds)
-
-
 class Bends(msgspec.Struct, frozen=True):
     """Smoothed bins: a logit goes to straight lines between points, and on with the slope of the last ones.
 
@@ -100,7 +89,7 @@ class Bends(msgspec.Struct, frozen=True):
     to: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        _require_points(self.at, self.to)
+        require_points(self.at, self.to)
         if not (np.diff(self.to) > 0).all():
             raise ValueError(f"the logits of smoothed bins must rise, not {self.to}")
 
@@ -137,28 +126,22 @@ class Adapted(msgspec.Struct, frozen=True, tag="adapted"):
         Beta(self.a, self.b, self.c)
 
 
-CalibrationMap = Identity | Temperature | Beta | Adapted
+UngatedMap = Identity | Temperature | Beta | Adapted
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The evidence of some candidates.
+class Gated(msgspec.Struct, frozen=True, tag="gated"):
+    """A map with a gate behind it: notes that seem to belong to no tag are believed less.
 
     Attributes:
-        columns: names.
-        rows: float32[candidates, columns].
+        map: comes first.
+        gate: what its confidences pass.
     """
 
-    columns: Sequence[str]
-    rows: npt.NDArray[np.float32]
+    map: UngatedMap
+    gate: Gate
 
-    def column(self, name: str) -> Probabilities:
-        """One column, float64[candidates].
 
-        Raises:
-            ValueError: there is none of that name.
-        """
-        return self.rows[:, list(self.columns).index(name)].astype(np.float64)
+CalibrationMap = UngatedMap | Gated
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +156,9 @@ class BoundMap:
     columns: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.calibration, Adapted):
-            missing = {term.column for term in self.calibration.terms} - set(self.columns)
-            if missing:
-                raise ValueError(
-                    f"the calibration map hears evidence that is not gathered: {sorted(missing)}"
-                )
+        missing = {term.column for term in _terms(self.calibration)} - set(self.columns)
+        if missing:
+            raise ValueError(f"the calibration map hears evidence that is not gathered: {sorted(missing)}")
 
 
 def apply_map(
@@ -189,7 +169,7 @@ def apply_map(
     Args:
         calibration: the map.
         probabilities: any shape, within [0, 1]; 0 and 1 are moved inside by 1e-13.
-        evidence: one row a probability; only an adapted map with terms needs it.
+        evidence: one row a probability; only an adapted map with terms and a gated one need it.
 
     Raises:
         ValueError: the map hears evidence and there is none, or not its columns.
@@ -204,6 +184,11 @@ def apply_map(
             logit = a * np.log(p) - b * np.log1p(-p) + c
         case Adapted():
             logit = _adapted(calibration, p, evidence)
+        case Gated(map=before, gate=gate):
+            if evidence is None:
+                raise ValueError("a gate hears the evidence of each candidate")
+            behind = gate.apply(apply_map(before, p, evidence), evidence)
+            return np.maximum(behind, _EPSILON)
         case _ as unreachable:
             assert_never(unreachable)
     return np.clip(1 / (1 + np.exp(-logit)), _EPSILON, 1 - _EPSILON)
@@ -214,18 +199,25 @@ def map_digest(calibration: CalibrationMap) -> str:
     return hashlib.sha256(msgspec.json.encode(calibration)).hexdigest()[:8]
 
 
+def ungated(calibration: CalibrationMap) -> UngatedMap:
+    """The map without its gate."""
+    return calibration.map if isinstance(calibration, Gated) else calibration
+
+
+def _terms(calibration: CalibrationMap) -> tuple[Term, ...]:
+    match calibration:
+        case Adapted(terms=terms):
+            return terms
+        case Gated(map=before, gate=gate):
+            return (*_terms(before), *gate.terms)
+        case Identity() | Temperature() | Beta():
+            return ()
+
+
 def _adapted(calibration: Adapted, p: Probabilities, evidence: Evidence | None) -> Probabilities:
     logit: Probabilities = calibration.a * np.log(p) - calibration.b * np.log1p(-p) + calibration.c
     if calibration.terms:
         if evidence is None:
             raise ValueError("this calibration map hears the evidence of each candidate")
-        for term in calibration.terms:
-            logit = logit + np.interp(evidence.column(term.column), term.at, term.adds)
+        logit = logit + terms_logit(calibration.terms, evidence)
     return logit if calibration.bends is None else calibration.bends.apply(logit)
-
-
-def _require_points(at: Sequence[float], values: Sequence[float]) -> None:
-    if len(at) < 2 or len(at) != len(values):
-        raise ValueError(f"at least two points are needed, one value each, not {len(at)} and {len(values)}")
-    if not np.isfinite([*at, *values]).all() or not (np.diff(at) > 0).all():
-        raise ValueError(f"points must rise and all values be finite, not {at} and {values}")

@@ -22,12 +22,16 @@ def confidences(yes_no: Float32, calibration: BoundMap, requests: Sequence[Taggi
     Args:
         yes_no: float32[rows, 2], the logits of Yes and of No for the candidates of all requests in order.
         calibration: the map in force.
-        requests: at least one; their evidence is what an adapted map hears.
+        requests: at least one; their evidence and tags are what maps may hear.
 
     Returns:
         float32[rows] within (0, 1).
     """
-    evidence = Evidence(calibration.columns, evidence_rows(requests))
+    evidence = Evidence(
+        calibration.columns,
+        evidence_rows(requests),
+        [candidate.tag_id for request in requests for candidate in request.candidates],
+    )
     calibrated = apply_map(calibration.calibration, yes_probability(yes_no), evidence)
     return np.clip(calibrated.astype(np.float32), _LOWEST, _HIGHEST)
 

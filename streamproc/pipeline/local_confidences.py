@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from streamproc.calibration.choice import LEAST_NOTES, MOST_NOTES, fit_confidences
+from streamproc.calibration.outside import Twins, take_twins
 from streamproc.calibration.record import CalibrationRecord, in_words, read_record, record_of, write_record
 from streamproc.calibration.sample import Labelled, Sample, Surroundings, draw, gold_of, take_sample
 from streamproc.config import FitConfidences, Settings
@@ -26,8 +27,11 @@ from streamproc.inference.protocols import Float32, Models
 from streamproc.pipeline.local import LocalFiles, LocalGraph, Progress, kept_directory, open_local_graph
 from streamproc.pipeline.tagging import SEGMENTS
 
-__all__ = ["LocalFit", "OpenModels", "fit_to_files", "sample_of_files", "with_local_confidences"]
+__all__ = ["LocalFit", "OpenModels", "fit_to_files", "samples_of_files", "with_local_confidences"]
 
+
+FIT = 2
+"""Which way of fitting a kept map comes from; those of another are fitted anew."""
 
 OpenModels = Callable[[Settings, Bundle], Models]
 """``inference.backend.open_models``, or what a test puts in its place."""
@@ -71,7 +75,7 @@ async def with_local_confidences(
     if settings.fit_confidences is FitConfidences.OFF:
         return bundle, "confidences are the bundle's: STREAMPROC_FIT_CONFIDENCES is off"
     fit = await fit_to_files(settings, bundle, chosen, open_models, progress)
-    if fit.record is None or not fit.record.form:
+    if fit.record is None or not fit.record.changes:
         return bundle, fit.sentence
     return with_map(bundle, fit.record.map), fit.sentence
 
@@ -97,22 +101,22 @@ async def fit_to_files(
     in_force, models = map_of(bundle), models_digest(bundle)
     cache = settings.cache_dir.expanduser()
     kept = kept_directory(chosen, bundle.manifest.encoder.float_sha256, cache)
-    file = kept / f"calibration-{models[:16]}.json"
+    file = kept / f"calibration-{FIT}-{models[:16]}.json"
     record = read_record(file)
     if record is not None and record.models == models:
         return LocalFit(record.notes, record)
     with_tags = sum(bool(note.tags) for note in read_events(chosen.history, note_from_row))
     if with_tags < LEAST_NOTES:  # and no more of them can be labelled: nothing needs to be opened
         return LocalFit(with_tags, None)
-    sample = await sample_of_files(settings, bundle, chosen, open_models, progress)
-    if sample.notes < LEAST_NOTES:
-        return LocalFit(sample.notes, None)
-    record = record_of(fit_confidences(sample, in_force), models)
+    twins = await samples_of_files(settings, bundle, chosen, open_models, progress)
+    if twins.inside.notes < LEAST_NOTES:
+        return LocalFit(twins.inside.notes, None)
+    record = record_of(fit_confidences(twins.inside, in_force, twins.outside), models)
     write_record(record, file)
-    return LocalFit(sample.notes, record)
+    return LocalFit(twins.inside.notes, record)
 
 
-async def sample_of_files(
+async def samples_of_files(
     settings: Settings,
     bundle: Bundle,
     chosen: LocalFiles,
@@ -120,8 +124,9 @@ async def sample_of_files(
     progress: Progress,
     *,
     skip: int = 0,
-) -> Sample:
-    """Labelled notes of the history, drawn at random from the each recalled as if it were new and judged without a map.
+    outside: bool = True,
+) -> Twins:
+    """Labelled notes of the history, drawn at random, each recalled as if it were new and judged without a map.
 
     Where there are fewer than ``LEAST_NOTES`` of them, nothing is recalled and the sample has only their number.
 
@@ -132,6 +137,7 @@ async def sample_of_files(
         open_models: opens the models of a bundle.
         progress: told how far it is.
         skip: leave out so many notes that would be drawn first; ``MOST_NOTES`` are those the map is fitted to.
+        outside: whether they are also recalled as if their tags had never been.
 
     Raises:
         InputFileError: a file cannot be read, or a line of it cannot be used.
@@ -144,36 +150,41 @@ async def sample_of_files(
                 chosen, models.encoder, settings.cache_dir.expanduser(), Path(workspace), progress
             )
             try:
-                return await _sample(graph, models, Thresholds.of(bundle.manifest.recall), progress, skip)
+                thresholds = Thresholds.of(bundle.manifest.recall)
+                return await _samples(graph, models, thresholds, progress, skip, outside=outside)
             finally:
                 await graph.store.close()
     finally:
         await models.close()
 
 
-async def _sample(
-    graph: LocalGraph, models: Models, thresholds: Thresholds, progress: Progress, skip: int
-) -> Sample:
+async def _samples(
+    graph: LocalGraph,
+    models: Models,
+    thresholds: Thresholds,
+    progress: Progress,
+    skip: int,
+    *,
+    outside: bool,
+) -> Twins:
     snapshot = graph.knowledge.snapshot()
     view = KnowledgeView(snapshot)
     notes = {note.note_id: note for note in graph.history}.values()  # of one id the last line counts
     labelled = [each for each in (Labelled(note, gold_of(note, view)) for note in notes) if each.gold]
     if len(labelled) - skip < LEAST_NOTES:
-        return Sample.empty([each.gold for each in labelled[skip:]])
+        return Twins(Sample.empty([each.gold for each in labelled[skip:]]), None)
     drawn = [labelled[place] for place in draw(len(labelled), MOST_NOTES, skip)]
-    return await take_sample(
-        drawn,
-        await _vectors(graph.store, [each.note.note_id for each in drawn]),
-        Surroundings(
-            graph.store,
-            view,
-            snapshot.judgements,
-            thresholds,
-            SEGMENTS if len(snapshot.segments) else 0,
-        ),
-        models,
-        lambda done, total: progress("confidences", done, total),
+    vectors = await _vectors(graph.store, [each.note.note_id for each in drawn])
+    around = Surroundings(
+        graph.store, view, snapshot.judgements, thresholds, SEGMENTS if len(snapshot.segments) else 0
     )
+
+    def told(done: int, total: int) -> None:
+        progress("confidences", done, total)
+
+    if outside:
+        return await take_twins(drawn, vectors, around, models, told)
+    return Twins(await take_sample(drawn, vectors, around, models, told), None)
 
 
 async def _vectors(store: MilvusGraph, note_ids: Sequence[str]) -> Float32:

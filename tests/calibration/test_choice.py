@@ -3,9 +3,20 @@ import pytest
 
 from streamproc.calibration.choice import LEAST_NOTES, fit_confidences
 from streamproc.calibration.figures import figures_of
+from streamproc.calibration.record import in_words, read_record, record_of, write_record
 from streamproc.graph.evidence import FEATURES
-from streamproc.inference.calibration import Adapted, Beta, Evidence, Identity, Temperature, Term, apply_map
-from tests.calibration.worlds import sample_of
+from streamproc.inference.calibration import (
+    Adapted,
+    Beta,
+    Evidence,
+    Gated,
+    Identity,
+    Temperature,
+    Term,
+    apply_map,
+    ungated,
+)
+from tests.calibration.worlds import sample_of, twins_of
 
 EVIDENT = Adapted(1.0, 1.0, -1.5, (Term("vote_10", (0.0, 1.2), (0.0, 7.0)),))
 
@@ -65,6 +76,41 @@ def test_the_figures_are_of_notes_that_the_fit_has_not_seen():
 def test_the_same_sample_gives_the_same_map():
     first, second = (fit_confidences(sample_of(EVIDENT, 300), Identity()) for _ in range(2))
     assert first.calibration == second.calibration
+
+
+def test_notes_without_their_tags_give_the_map_a_gate():
+    inside, outside = twins_of(800, apart=0.2)
+    trusting, wary = fit_confidences(inside, Identity()), fit_confidences(inside, Identity(), outside)
+    assert trusting.gate is None
+    assert isinstance(wary.calibration, Gated)
+    assert ungated(wary.calibration) == ungated(trusting.calibration)
+    assert wary.gate.untagged > wary.gate.untagged_before
+    assert wary.after.coverage < trusting.after.coverage
+    assert wary.after == figures_of(wary.held_out, inside.right, inside.note, inside.notes)
+
+
+def test_a_map_with_a_gate_stays_where_nothing_better_comes_and_is_fitted_anew_without_it():
+    inside, outside = twins_of(800, apart=0.2)
+    in_force = fit_confidences(inside, Identity(), outside).calibration
+    alike, same = twins_of(800, apart=0.0)
+    stayed = fit_confidences(alike, in_force, same)
+    assert (stayed.calibration, stayed.form, stayed.gate) == (in_force, "", None)
+    assert stayed.before == stayed.after
+    again = fit_confidences(inside, in_force, outside)
+    assert ungated(again.calibration) == ungated(in_force)
+    assert again.gate is not None
+
+
+def test_the_record_keeps_the_gate_and_says_what_it_does(tmp_path):
+    inside, outside = twins_of(800, apart=0.2)
+    record = record_of(fit_confidences(inside, Identity(), outside), "models")
+    write_record(record, tmp_path / "map.json")
+    assert read_record(tmp_path / "map.json") == record
+    assert record.changes
+    assert "and a gate" in in_words(record)
+    assert f"{record.gate.untagged:.0%} get none" in in_words(record)
+    plain = record_of(fit_confidences(inside, Identity()), "models")
+    assert "gate" not in in_words(plain)
 
 
 def test_figures_count_notes_without_candidates():

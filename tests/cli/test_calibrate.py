@@ -13,9 +13,10 @@ from streamproc.config import load_settings
 from streamproc.errors import BundleError, InputFileError, UserError
 from streamproc.inference.backend import load_bundle
 from streamproc.inference.bundle import Bundle
-from streamproc.inference.calibration import Adapted
+from streamproc.inference.calibration import Adapted, Gated
 from streamproc.inference.calibration_file import map_of
 from streamproc.pipeline.local import sample_file
+from tests.evaluation.worlds import write_hobbies
 
 SAMPLE = ("--tags", sample_file("tags.jsonl"), "--history", sample_file("history.jsonl"))
 
@@ -63,7 +64,9 @@ def test_history_alone_gives_a_calibration_file_that_workers_take(tmp_path, monk
 
 def test_history_alone_gives_a_bundle(tmp_path):
     assert run("confidence", *SAMPLE, "-o", tmp_path / "bundle").exit_code == 0
-    assert isinstance(map_of(Bundle.load(tmp_path / "bundle")), Adapted)
+    fitted = map_of(Bundle.load(tmp_path / "bundle"))
+    assert isinstance(fitted, Gated)  # notes that belong to none of the sample tags can be told apart
+    assert isinstance(fitted.map, Adapted)
 
 
 def test_a_dataset_gives_a_map_fitted_to_valid(dataset, tmp_path):
@@ -73,6 +76,23 @@ def test_a_dataset_gives_a_map_fitted_to_valid(dataset, tmp_path):
     assert record.notes == len((dataset / "valid.jsonl").read_bytes().splitlines())
     assert run("confidence", dataset, "--leave-one-out", "-o", tmp_path / "other.json").exit_code == 0
     assert read_record(tmp_path / "other.json").notes > record.notes
+
+
+def test_tags_that_eval_will_take_out_are_taken_out_with_their_notes(tmp_path):
+    hobbies = write_hobbies(
+        tmp_path / "hobbies"
+    )  # two notes of valid for each of six tags: too few, and said so
+    error = run("confidence", hobbies, "--hold-out-single", "2", "-o", tmp_path / "x.json").exception
+    assert isinstance(error, UserError)
+    assert "8 labelled notes are too few" in str(error)
+
+
+@pytest.mark.parametrize(("named", "said"), [("dataset", "have several tags"), ("history", "name one")])
+def test_tags_are_taken_out_of_datasets_with_one_tag_a_note_only(dataset, tmp_path, named, said):
+    which = [dataset] if named == "dataset" else SAMPLE
+    error = run("confidence", *which, "--hold-out-single", "2", "-o", tmp_path / "x.json").exception
+    assert isinstance(error, UserError)
+    assert said in str(error)
 
 
 def test_the_bundle_names_the_dataset_it_was_fitted_to(dataset, tmp_path):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from streamproc.errors import UserError
-from streamproc.evaluation.out_of_scope import out_of_scope
+from streamproc.evaluation.out_of_scope import out_of_scope, without_drawn
 
 
 def test_notes_of_tags_that_are_gone_get_no_tag_and_the_others_keep_theirs(experiment, scored):
@@ -33,3 +33,22 @@ def test_sets_with_several_tags_a_note_are_refused(experiment, scored):
     crowded = replace(experiment, prepared=replace(experiment.prepared, dataset=dataset))
     with pytest.raises(UserError, match="have several tags"):
         out_of_scope(crowded, scored, 2, seed=0)
+
+
+def test_a_map_can_be_fitted_as_if_the_same_tags_had_never_been(experiment, scored):
+    (row,) = out_of_scope(experiment, scored, 2, seed=3)
+    gone = set(row.tags)
+    left = without_drawn(experiment.prepared, 2, seed=3)
+    assert {tag.tag_id for tag in left.dataset.tags} == {
+        tag.tag_id for tag in experiment.prepared.dataset.tags
+    } - gone
+    assert [left.repository.resolve(tag) for tag in gone] == [None, None]
+    assert len(left.dataset.train) == 32
+    for note in (*left.dataset.train, *left.dataset.valid):
+        assert not note.gold & gone
+    assert sum(bool(note.gold) for note in left.dataset.valid) == 8
+
+
+def test_what_cannot_be_measured_cannot_be_fitted_either(experiment):
+    with pytest.raises(UserError, match="cannot be taken out"):
+        without_drawn(experiment.prepared, 6, seed=0)

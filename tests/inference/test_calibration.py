@@ -11,11 +11,14 @@ from streamproc.inference.calibration import (
     BoundMap,
     CalibrationMap,
     Evidence,
+    Gate,
+    Gated,
     Identity,
     Temperature,
     Term,
     apply_map,
     map_digest,
+    ungated,
 )
 from streamproc.inference.confidence import confidences
 from streamproc.inference.protocols import CandidateTag, TaggingRequest
@@ -46,7 +49,7 @@ def terms(draw):
     return Term(draw(st.sampled_from(COLUMNS)), at, tuple(adds))
 
 
-MAPS = st.one_of(
+UNGATED = st.one_of(
     st.just(Identity()),
     st.builds(Temperature, SLOPES),
     st.builds(Beta, SLOPES, SLOPES, st.floats(-6, 6)),
@@ -60,9 +63,19 @@ MAPS = st.one_of(
     ),
 )
 
+GATES = st.builds(
+    Gate,
+    st.floats(-3, 3),
+    st.lists(terms(), max_size=3).map(tuple),
+    st.dictionaries(st.sampled_from(("0", "7")), st.floats(-2, 2)),
+    st.floats(-2, -0.4),
+    st.floats(0, 2),
+)
+MAPS = UNGATED | st.builds(Gated, UNGATED, GATES)
+
 
 def evidence_of(rows, values=(0.3, 0.7)):
-    return Evidence(COLUMNS, np.tile(np.array(values, dtype=np.float32), (rows, 1)))
+    return Evidence(COLUMNS, np.tile(np.array(values, dtype=np.float32), (rows, 1)), ["7"] * rows)
 
 
 def request_of(rows, values=(0.3, 0.7)):
@@ -74,8 +87,9 @@ def request_of(rows, values=(0.3, 0.7)):
 def test_a_map_is_continuous_and_strictly_increasing(calibration):
     p = np.linspace(0.01, 0.99, 2001)
     calibrated = apply_map(calibration, p, evidence_of(len(p)))
-    # Where the result is so near to 0 or 1 that float64 has no room, equality is all that can hold.
-    inside = (calibrated > 1e-10) & (calibrated < 1 - 1e-10)
+    # Where a result, a gate's input too, is so near to 0 or 1 that float64 has no room, equality is all that can hold.
+    before = apply_map(ungated(calibration), p, evidence_of(len(p)))
+    inside = (before > 1e-10) & (before < 1 - 1e-10)
     steps = np.diff(calibrated)
     assert (steps >= 0).all()
     assert (steps[inside[1:] & inside[:-1]] > 0).all()
@@ -107,9 +121,11 @@ def test_known_values():
         '{"type": "adapted", "a": 1, "b": 1, "c": 0, "bends": {"at": [0, 1], "to": [1, 1]}}',
         '{"type": "adapted", "a": 1, "b": 1, "c": 0, "bends": {"at": [1, 0], "to": [0, 1]}}',
         '{"type": "adapted", "a": 1, "b": 1, "c": 0, "terms": [{"column": "x", "at": [0], "adds": [1]}]}',
+        '{"type": "gated", "map": {"type": "identity"}}',
+        '{"type": "gated", "map": {"type": "identity"}, "gate": {"shift": 0, "terms": [], "tags": {}, "closes": 1, "opens": 1}}',
     ],
 )
-def test_a_map_that_would_not_increase_strictly_cannot_be_read(content):
+def test_a_map_that_would_not_be_continuous_or_increase_strictly_cannot_be_read(content):
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(content, type=CalibrationMap)
 
@@ -166,5 +182,56 @@ def test_evidence_that_is_not_gathered_is_refused():
         apply_map(calibration, [0.5])
 
 
+GATE = Gate(0.0, (Term("votes", (0.0, 1.0), (0.0, 4.0)),), {"wide": 1.0}, 1.5, 2.0)
+
+
+def behind(gate, p, votes, tags):
+    rows = np.array([[0.0, each] for each in votes], dtype=np.float32)
+    return apply_map(Gated(Identity(), gate), p, Evidence(COLUMNS, rows, tags))
+
+
+def test_behind_a_closed_gate_no_confidence_reaches_a_half_and_behind_an_open_one_all_stay():
+    p = [1.0, 0.9, 0.4]
+    assert (behind(GATE, p, [0.1] * 3, ["a"] * 3) < [0.5, 0.46, 0.3]).all()
+    assert behind(GATE, p, [0.6] * 3, ["a"] * 3) == pytest.approx(p)
+
+
+def test_a_gate_asks_less_of_a_tag_whose_notes_are_far_apart():
+    narrow, wide = behind(GATE, [0.9, 0.9], [0.3, 0.3], ["narrow", "wide"])
+    assert narrow < 0.5 < wide == pytest.approx(0.9)
+
+
+def test_a_candidate_behind_a_gate_hears_nothing_of_the_others():
+    p, votes, tags = np.array([0.9, 0.8, 0.7]), [0.2, 0.4, 0.6], ["a", "wide", "b"]
+    together = behind(GATE, p, votes, tags)
+    assert together[::-1] == pytest.approx(behind(GATE, p[::-1], votes[::-1], tags[::-1]))
+    assert [behind(GATE, p[[n]], [votes[n]], [tags[n]])[0] for n in range(3)] == pytest.approx(together)
+
+
+def test_a_gate_is_told_the_tags_of_the_candidates():
+    closed = Gate(-9.0, (), {"2": 18.0}, -1.0, 0.0)
+    yes_no = np.tile(np.array([2.0, 0.0], dtype=np.float32), (3, 1))
+    confidence = confidences(yes_no, BoundMap(Gated(Identity(), closed), COLUMNS), [request_of(3)])
+    assert (confidence > 0.5).tolist() == [False, False, True]
+
+
+def test_a_gate_that_is_not_told_the_tags_or_the_evidence_is_an_error():
+    with pytest.raises(ValueError, match="tag of each candidate"):
+        apply_map(Gated(Identity(), GATE), [0.5], Evidence(COLUMNS, np.zeros((1, 2), dtype=np.float32)))
+    with pytest.raises(ValueError, match="evidence"):
+        apply_map(Gated(Identity(), GATE), [0.5])
+    unheard = Gate(0.0, (Term("moonlight", (0.0, 1.0), (0.0, 1.0)),), {}, 0.0, 1.0)
+    with pytest.raises(ValueError, match="moonlight"):
+        BoundMap(Gated(Identity(), unheard), COLUMNS)
+
+
+def test_a_gate_comes_off():
+    assert ungated(Gated(Temperature(2.0), GATE)) == ungated(Temperature(2.0)) == Temperature(2.0)
+
+
 def test_two_maps_have_two_digests():
     assert map_digest(Temperature(2.0)) == map_digest(Temperature(2.0)) != map_digest(Temperature(2.1))
+    assert map_digest(Gated(Identity(), GATE)) not in {
+        map_digest(Identity()),
+        map_digest(Gated(Temperature(2.0), GATE)),
+    }

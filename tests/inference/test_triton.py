@@ -25,6 +25,8 @@ from streamproc.errors import (
     TransientError,
 )
 from streamproc.inference.bundle import Bundle, default_bundle_path
+from streamproc.inference.calibration import Gate, Gated, Identity
+from streamproc.inference.calibration_file import with_map
 from streamproc.inference.model_repository import Profile, write_repository
 from streamproc.inference.onnx import OnnxEncoder, load_models
 from streamproc.inference.protocols import CandidateTag, TaggingRequest
@@ -112,15 +114,22 @@ async def test_logits_and_confidences_are_those_of_the_in_process_backend(
         for candidates in (24, 1, 0, *[32] * 60)  # more rows than one request holds
     ]
     in_process = load_models(bundle, threads=1)
+    gated = with_map(bundle, Gated(Identity(), Gate(0.0, (), {"3": -2.0}, -1.0, 0.0)))
+    gated_here = load_models(gated, threads=1)
     with TritonServer(tmp_path / "models") as server:
         triton = load_triton_models(settings(server.url), bundle)
+        gated_there = load_triton_models(settings(server.url), gated)
         expected_logits = await in_process.tagger.score(requests)
         logits = await triton.tagger.score(requests)
         expected = await in_process.calibrator.judge(requests, expected_logits)
         confidences = await triton.calibrator.judge(requests, logits)
+        expected += await gated_here.calibrator.judge(requests, expected_logits)
+        confidences += await gated_there.calibrator.judge(requests, logits)
         nothing = await triton.tagger.score(requests[2:3])
         await triton.close()
+        await gated_there.close()
     await in_process.close()
+    await gated_here.close()
     for ours, theirs in zip([*logits, *confidences], [*expected_logits, *expected], strict=True):
         np.testing.assert_allclose(ours, theirs, atol=AS_IN_PROCESS)
     assert [len(each) for each in nothing] == [0]
