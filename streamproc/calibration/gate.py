@@ -6,7 +6,6 @@ it is from what the tag's own notes usually bring. Where the gate opens is set o
 so that few right tags are lost for certain.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -18,15 +17,15 @@ from streamproc.calibration.figures import EMIT
 from streamproc.calibration.logistic import fit_logistic
 from streamproc.calibration.precision import lower_bound
 from streamproc.calibration.sample import Sample
-from streamproc.calibration.shapes import Shape, shape_of
-from streamproc.graph.evidence import COLUMN, FEATURES
+from streamproc.calibration.shapes import column_inputs, column_shape
+from streamproc.calibration.typical import Typical
+from streamproc.graph.evidence import FEATURES
 from streamproc.inference.calibration import Evidence, Gate
 from streamproc.inference.gate import TOLL
 
 __all__ = ["LOST", "FittedGate", "GateFigures", "fit_gate"]
 
 Float64 = npt.NDArray[np.float64]
-Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
 
 LOST = 0.025
@@ -50,12 +49,6 @@ _LEFT_OUT = frozenset({"vote_model", "judged_for", "judged_against", "voters", "
 """Columns that taking tags away changes by itself, or that people's judgements fill, which history lacks."""
 
 _HEARD = tuple(name for name in FEATURES if name not in _LEFT_OUT)
-
-_TYPICAL = ("cosine", "best_neighbour", "mean_neighbour", "vote_soft")
-"""Columns that are compared with what is usual for the tag."""
-
-_PRIOR = 5.0  # right candidates that a tag needs before its own mean counts as much as that of all
-_LEAST_NOTES = 3  # of a tag, to be named in the file
 
 
 class GateFigures(msgspec.Struct, frozen=True):
@@ -126,12 +119,12 @@ def fit_gate(
 
 def _fit(inside: Sample, right: Bool, outside: Sample, wrong: Bool) -> Gate:
     """The gate's score by a regression on these rows; where it opens is not decided here."""
-    typical = _Typical.of(inside, right)
+    typical = Typical.of(inside, right)
     evidence = np.concatenate([inside.evidence[right], outside.evidence[wrong]])
     tags = np.concatenate([inside.tag[right], outside.tag[wrong]])
     truth = np.concatenate([np.ones(right.sum()), np.zeros(wrong.sum())])
-    shapes = [each for name in _HEARD if (each := _shape(name, evidence, curved=True)) is not None]
-    inputs = [np.ones((len(truth), 1)), *(_inputs(each, evidence) for each in shapes)]
+    shapes = [each for name in _HEARD if (each := column_shape(name, evidence, curved=True)) is not None]
+    inputs = [np.ones((len(truth), 1)), *(column_inputs(each, evidence) for each in shapes)]
     inputs.append(typical.straight(evidence) - typical.usual(tags, evidence, len(truth) - int(wrong.sum())))
     table = np.concatenate(inputs, axis=1)
     ridge = np.full(table.shape[1], _RIDGE) / len(truth)
@@ -150,72 +143,6 @@ def _fit(inside: Sample, right: Bool, outside: Sample, wrong: Bool) -> Gate:
         -_RAMP,
         0.0,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Typical:
-    """What right candidates usually bring, by tag.
-
-    Attributes:
-        shapes: the columns that are compared.
-        mean: float64[columns], of the inputs of all right candidates.
-        sums: tag id → float64[columns], of its own.
-        counts: tag id → how many they are.
-    """
-
-    shapes: Sequence[Shape]
-    mean: Float64
-    sums: dict[str, Float64]
-    counts: dict[str, int]
-
-    @classmethod
-    def of(cls, sample: Sample, right: Bool) -> "_Typical":
-        evidence = sample.evidence[right]
-        shapes = [each for name in _TYPICAL if (each := _shape(name, evidence, curved=False)) is not None]
-        table = _straight(shapes, evidence)
-        names, places, counts = np.unique(sample.tag[right], return_inverse=True, return_counts=True)
-        sums = np.zeros((len(names), len(shapes)))
-        np.add.at(sums, places, table)
-        tags = names.tolist()
-        return cls(
-            shapes,
-            table.mean(axis=0),
-            dict(zip(tags, sums, strict=True)),
-            dict(zip(tags, counts.tolist(), strict=True)),
-        )
-
-    def straight(self, evidence: Float32) -> Float64:
-        """The inputs that are compared, float64[rows, columns]."""
-        return _straight(self.shapes, evidence)
-
-    def usual(self, tags: npt.NDArray[np.str_], evidence: Float32, own: int) -> Float64:
-        """How far from the mean what is usual for each row's tag is, float64[rows, columns].
-
-        Args:
-            tags: of the rows.
-            evidence: float32[rows, features].
-            own: the first so many rows are those that the means are of; each is left out of its own.
-        """
-        inputs = self.straight(evidence)
-        nothing = np.zeros(len(self.shapes))
-        usual = np.zeros_like(inputs)
-        for row, tag in enumerate(tags.tolist()):
-            mine = int(row < own)
-            total = self.sums.get(tag, nothing) - mine * inputs[row]
-            usual[row] = self._shrunk(total, self.counts.get(tag, 0) - mine)
-        return usual
-
-    def deviations(self) -> dict[str, Float64]:
-        """Tag id → how far from the mean it is, for those with enough right candidates, in order of id."""
-        return {
-            tag: self._shrunk(self.sums[tag], count)
-            for tag, count in sorted(self.counts.items())
-            if count >= _LEAST_NOTES
-        }
-
-    def _shrunk(self, total: Float64, count: int) -> Float64:
-        shrunk: Float64 = (total - count * self.mean) / (count + _PRIOR)
-        return shrunk
 
 
 def _opening(score: Float64, confidence: Float64, inside: Sample) -> float | None:
@@ -265,16 +192,3 @@ def _figures(  # noqa: PLR0917 - two samples with their confidences before and b
 
 def _evidence(sample: Sample, rows: Bool) -> Evidence:
     return Evidence(FEATURES, sample.evidence[rows], sample.tag[rows].tolist())
-
-
-def _shape(name: str, evidence: Float32, *, curved: bool) -> Shape | None:
-    return shape_of(name, evidence[:, COLUMN[name]].astype(np.float64), curved=curved)
-
-
-def _inputs(shape: Shape, evidence: Float32) -> Float64:
-    return shape.inputs(evidence[:, COLUMN[shape.column]].astype(np.float64))
-
-
-def _straight(shapes: Sequence[Shape], evidence: Float32) -> Float64:
-    columns = [_inputs(each, evidence) for each in shapes]
-    return np.concatenate([np.zeros((len(evidence), 0)), *columns], axis=1)

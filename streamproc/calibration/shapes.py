@@ -5,11 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from streamproc.graph.evidence import COLUMN
 from streamproc.inference.calibration import Term
 
-__all__ = ["Shape", "shape_of"]
+__all__ = ["Shape", "column_inputs", "column_shape", "shape_of"]
 
 Float64 = npt.NDArray[np.float64]
+Float32 = npt.NDArray[np.float32]
 
 _KNOTS = (0.3, 0.7, 0.9, 0.97)
 """Quantiles at which a curved term may change its slope; most columns are near 0 for most candidates."""
@@ -62,3 +64,13 @@ def shape_of(column: str, values: Float64, *, curved: bool) -> Shape | None:
             if hinges[-1] + least < knot < high - least:
                 hinges.append(float(knot))
     return Shape(column, high, scale, tuple(hinges))
+
+
+def column_shape(column: str, evidence: Float32, *, curved: bool) -> Shape | None:
+    """The shape that fits a column of this evidence, float32[rows, features]; None: its values are all alike."""
+    return shape_of(column, evidence[:, COLUMN[column]].astype(np.float64), curved=curved)
+
+
+def column_inputs(shape: Shape, evidence: Float32) -> Float64:
+    """The inputs that a shape makes of its column of this evidence, float64[rows, hinges]."""
+    return shape.inputs(evidence[:, COLUMN[shape.column]].astype(np.float64))

@@ -63,7 +63,7 @@ def write_calibration(settings: Settings, history: Path, file: Path) -> None:
         bundle = load_bundle(settings.model_copy(update={"calibration": None}))
         fit = run(fit_to_files(settings, bundle, chosen, open_models, progress))
     say(fit.sentence)
-    if fit.record is not None and fit.record.form:
+    if fit.record is not None and fit.record.changes:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_record(fit.record, file)
         say(f"start every worker with STREAMPROC_CALIBRATION={file} to serve with these confidences")
