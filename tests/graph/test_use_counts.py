@@ -1,18 +1,26 @@
 """What a stored graph knows of how often people use its tags, on Milvus Lite and on its server."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from streamproc.errors import DependencyDownError
 from streamproc.events.graph import Origin, Provenance
+from streamproc.events.label import Judgement
 from streamproc.graph.keys import note_row_key
+from streamproc.graph.knowledge_view import KnowledgeView
 from streamproc.graph.milvus import GraphAddress
+from streamproc.graph.recall import recall
+from streamproc.graph.rows import VertexRow, unit
 from streamproc.graph.store import MilvusGraph
+from streamproc.graph.thresholds import FITTED
 from streamproc.graph.use_counts import UseCounts
 from streamproc.graph.uses import COUNTED
+from streamproc.knowledge.snapshot import Knowledge
 from tests.graph.material import DIMENSION, ENCODER_HASH, row, tagged, vector_of
+from tests.graph.recalling import NOTE, tag
 
 
 async def uses_of(graph):
@@ -74,6 +82,36 @@ async def test_what_one_worker_writes_to_a_server_the_others_count_in_time(milvu
         raise AssertionError("the other worker's note was never counted")
     await mine.close()
     await theirs.close()
+
+
+async def test_a_published_tag_is_recalled_at_once_and_holds_no_place_once_people_have_used_it(graph):
+    knowledge = Knowledge()
+    used = [tag(f"used{number:02}") for number in range(60)]
+    knowledge.repository.load((each, offset) for offset, each in enumerate([*used, tag("new")]))
+    note = vector_of("the note")
+    away = unit((note + 1.5 * vector_of("elsewhere"))[None])[0]
+    await graph.write_tags([VertexRow(each.tag_id, note) for each in used[:10]] + [VertexRow("new", away)])
+    carried = [tagged(each.tag_id) for each in used]
+    await graph.write_notes([row("n1", *carried, vector=note), row("n2", *carried, vector=note)])
+
+    async def candidates():
+        (found,) = await graph.search(note[None], tags=48, notes=128, segments=0)
+        snapshot = knowledge.snapshot()
+        recalled = recall(
+            NOTE, found, KnowledgeView(snapshot), snapshot.judgements, replace(FITTED, candidates=20)
+        )
+        return {each.tag_id for each in recalled.tags}
+
+    assert "new" in await candidates()
+    knowledge.judgements.apply(Judgement(note_id="elsewhere", tag_id="new", correct=True), 0, 0)
+    assert "new" not in await candidates()
+    knowledge.judgements.apply(Judgement(note_id="elsewhere", tag_id="new", correct=False), 0, 1)
+    assert "new" in await candidates()
+    # A note that has it, but is too far away to vote.
+    await graph.write_notes([row("n3", tagged("new", provenance=Provenance.AUTHOR), vector=-note)])
+    assert "new" not in await candidates()
+    await graph.delete_notes([key("n3")])
+    assert "new" in await candidates()
 
 
 class Pages:
