@@ -24,11 +24,20 @@ SURE = 0.8
 """From here on a confidence is shown in green."""
 
 
+class _PipedConsole(Console):
+    """A console that says when its reader is gone; rich would end the program where it stands."""
+
+    def on_broken_pipe(self) -> None:
+        """End the demonstration in good order: the command line knows this error."""
+        self.quiet = True
+        raise BrokenPipeError
+
+
 class DemoView:
     """Prints outcomes as they come; colours on a terminal, plain lines otherwise."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False, soft_wrap=True)
+        self._console = console or _PipedConsole(highlight=False, soft_wrap=True)
         self._headings: dict[str, str] = {}
 
     def loaded(self, tags: int, notes: int) -> None:

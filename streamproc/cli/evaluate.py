@@ -122,11 +122,11 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
         cache=cache,
         progress=say,
     )
-    show_report(figures, Console())
     if report is not None:
         _replace(report, msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
     if html is not None:
         _replace(html, page(figures).encode())
+    show_report(figures, Console())  # last: whoever reads it may go away
 
 
 def _wants_trees(asked: bool | None) -> bool:

@@ -1,13 +1,15 @@
 """How a command runs what is asynchronous."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Coroutine
+import signal
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 import typer
 
-__all__ = ["run"]
+__all__ = ["ctrl_c_at_once", "run"]
 
 T = TypeVar("T")
 
@@ -23,3 +25,21 @@ def run(work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
+
+
+@contextlib.contextmanager
+def ctrl_c_at_once() -> Iterator[None]:
+    """Let Ctrl-C interrupt a read of standard input, too.
+
+    asyncio's own handler cancels the task and waits for it, and a task that waits in a read hears of it only when
+    the next line comes.
+    """
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from streamproc.cli.running import ctrl_c_at_once
 from streamproc.config import Settings, load_settings
 from streamproc.errors import InputFileError, SettingsError
 from streamproc.events.codec import Limits, encode, graph_note_key
@@ -99,7 +100,8 @@ def tag(  # noqa: PLR0917 - the options of a command line
             history=history,
             learn=learn,
         )
-        rejected = asyncio.run(_tag(run))
+        with ctrl_c_at_once():
+            rejected = asyncio.run(_tag(run))
     if rejected:
         typer.echo(f"{rejected} of the lines could not be used; the rest came out", err=True)
         raise typer.Exit(1)
@@ -115,20 +117,22 @@ async def _tag(run: _Run) -> int:
     from streamproc.pipeline.tagging import Pipeline  # noqa: PLC0415
 
     chosen = LocalFiles.chosen(run.tags, run.history)
-    with tempfile.TemporaryDirectory(prefix="streamproc-") as workspace, loading_progress() as progress:
-        bundle, sentence = await with_local_confidences(
-            run.settings, load_bundle(run.settings), chosen, open_models, progress
-        )
+    with tempfile.TemporaryDirectory(prefix="streamproc-") as workspace:
+        with loading_progress() as progress:
+            bundle, sentence = await with_local_confidences(
+                run.settings, load_bundle(run.settings), chosen, open_models, progress
+            )
         typer.echo(sentence, err=True)
         models = open_models(run.settings, bundle)
         try:
-            graph = await open_local_graph(
-                chosen,
-                models.encoder,
-                run.settings.cache_dir.expanduser(),
-                None if run.learn else Path(workspace),
-                progress,
-            )
+            with loading_progress() as progress:
+                graph = await open_local_graph(
+                    chosen,
+                    models.encoder,
+                    run.settings.cache_dir.expanduser(),
+                    None if run.learn else Path(workspace),
+                    progress,
+                )
             try:
                 pipeline = Pipeline.of(run.settings, bundle, models, graph.store, graph.knowledge)
                 calm_collector()

@@ -1,10 +1,14 @@
 """The command line as a process: a user's mistake is one sentence and exit status 2, never a traceback."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
+
+from streamproc.pipeline.local import sample_file
 
 
 def streamproc(*arguments, cwd=None, **environment):
@@ -101,6 +105,49 @@ def test_a_full_disk_is_a_sentence(tmp_path):
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == "error: No space left on device"
     assert "Traceback" not in result.stderr
+
+
+def test_ctrl_c_ends_a_wait_for_standard_input(tmp_path):
+    (tmp_path / "tags.jsonl").write_text('{"tag": "Tea"}\n')
+    environment = {**os.environ, "STREAMPROC_CACHE_DIR": str(tmp_path / "cache")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "streamproc", "tag", "-", "--tags", str(tmp_path / "tags.jsonl")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+        assert process.stderr.readline().startswith("confidences are the bundle's")
+        for _ in range(600):  # until it waits: a graph is there when the first line is asked for
+            if any((tmp_path / "cache").rglob("done")):
+                break
+            time.sleep(0.1)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(30) == 130
+            assert "Traceback" not in process.stderr.read()
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("command", [("demo", "--once"), ("tag", str(sample_file("notes.jsonl")))])
+def test_a_reader_that_goes_away_ends_the_command_without_a_word(tmp_path, command):
+    tags = str(sample_file("tags.jsonl"))
+    with subprocess.Popen(
+        [sys.executable, "-m", "streamproc", *command, "--tags", tags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "STREAMPROC_CACHE_DIR": str(tmp_path / "cache")},
+    ) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+        assert process.wait(60) in {0, 1}, said  # 1 is click's
+    assert "Traceback" not in said
+    assert "Error" not in said
 
 
 def test_ctrl_c_while_the_program_loads_is_quiet():
