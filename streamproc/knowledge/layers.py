@@ -1,12 +1,13 @@
 """A mapping whose snapshots are cheap: a large base that is never changed once it was shown, and a small overlay."""
 
 from collections.abc import Iterator, Mapping
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, overload
 
 __all__ = ["LayeredMap", "LayeredView"]
 
 K = TypeVar("K")
 V = TypeVar("V")
+T = TypeVar("T")
 
 SMALLEST_MERGE = 1024
 """Overlays below this are copied with every snapshot; that takes some microseconds."""
@@ -32,6 +33,17 @@ class LayeredView(Mapping[K, V], Generic[K, V]):
                 raise KeyError(key)
             return value
         return self._base[key]
+
+    @overload
+    def get(self, key: K) -> V | None: ...
+
+    @overload
+    def get(self, key: K, default: V | T) -> V | T: ...
+
+    def get(self, key: K, default: V | T | None = None) -> V | T | None:
+        """The value, or ``default``: recall asks for every neighbour, and hardly any of them is there."""
+        value = self._overlay[key] if key in self._overlay else self._base.get(key)
+        return default if value is None else value
 
     def __iter__(self) -> Iterator[K]:
         yield from (key for key in self._base if key not in self._overlay)

@@ -9,7 +9,8 @@ died before it.
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from itertools import repeat
 from math import log
 
 import numpy as np
@@ -120,7 +121,7 @@ class LexicalMatch:
         if not len(self._slots):
             return columns
         slot_of = self._store.newest(self._before)
-        wanted = np.array([slot_of(tag_id, -1) for tag_id in tag_ids], dtype=np.int64)
+        wanted = np.fromiter(map(slot_of, tag_ids, repeat(-1)), dtype=np.int64, count=len(tag_ids))
         places = np.searchsorted(self._slots, wanted)
         places[places == len(self._slots)] = 0
         found = self._slots[places] == wanted
@@ -227,9 +228,6 @@ class LexicalIndex:
             return LexicalMatch(exact, in_text, (), store, slots, nothing, np.empty((0, 3)))
         packed = np.concatenate(postings)
         idf = np.repeat(np.array(idfs), [len(each) for each in postings])
-        # Postings of one tag side by side; stable, so that each tag sums its words in the same order.
-        order = np.argsort(packed >> _SLOT_SHIFT, kind="stable")
-        packed, idf = packed[order], idf[order]
         slot = packed >> _SLOT_SHIFT
         if store.clock != self._clock or store.dead:
             visible = slot < slots
@@ -237,20 +235,29 @@ class LexicalIndex:
             packed, idf, slot = packed[visible], idf[visible], slot[visible]
             if not len(slot):
                 return LexicalMatch(exact, in_text, (), store, slots, slot, np.empty((0, 3)))
+        # The tags that were found, and the place of each posting's tag among them: without sorting the postings.
+        seen = np.zeros(slots, dtype=np.bool_)
+        seen[slot] = True
+        found = np.flatnonzero(seen)
+        places = np.empty(slots, dtype=np.int64)
+        places[found] = np.arange(len(found))
+        place = places[slot]
         occurrences = (packed & _COUNT_MASK).astype(np.float64)
-        in_name = ((packed & _NAME_BIT) != 0).astype(np.float64)
-        length_ratio = store.lengths[slot] / self._mean_length
-        terms = np.empty((len(slot), 3))
-        terms[:, 0] = idf * occurrences * (_K1 + 1) / (occurrences + _K1 * (1 - _B + _B * length_ratio))
-        terms[:, 1] = idf * in_name
-        terms[:, 2] = in_name
-        first = np.flatnonzero(np.diff(slot, prepend=-1))
-        measures = np.add.reduceat(terms, first, axis=0)
-        found = slot[first]
-        measures[:, 2] /= store.name_lengths[found]
+        terms = idf * occurrences * (_K1 + 1) / (occurrences + self._saturation[slot])
+        named = np.flatnonzero(packed & _NAME_BIT)
+        measures = np.empty((len(found), 3))
+        measures[:, 0] = np.bincount(place, terms, len(found))
+        measures[:, 1] = np.bincount(place[named], idf[named], len(found))
+        measures[:, 2] = np.bincount(place[named], minlength=len(found)) / store.name_lengths[found]
         return LexicalMatch(
             exact, in_text, _best(measures[:, 0], found, store.tags, best), store, slots, found, measures
         )
+
+    @cached_property
+    def _saturation(self) -> Float64:
+        """float64[slots]: how many times a word must stand in a tag's text to count half as much as it can."""
+        lengths = self._store.lengths[: self._slots]
+        return _K1 * (1 - _B + _B * lengths / self._mean_length)
 
 
 class _Store:
