@@ -2,7 +2,8 @@
 
 The bundle in process, over the graph of the sample repository; every candidate has a definition. Notes come one at a
 time, each so long that the encoder's windows are full (and with them the budget of a tagger that reads the text), each
-with 24 candidates. A text is tokenized anew in every stage that reads it, and that is part of the stage.
+with 24 candidates. A note is tokenized in every stage that reads it, and that is part of the stage; a tag that was met
+before is known by its tokens, as in a worker.
 
 Memory is the resident set of this process and the highest it has been: the kernel's ``VmHWM``, which other than
 ``ru_maxrss`` knows nothing of the process that started this one.
