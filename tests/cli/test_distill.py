@@ -167,12 +167,16 @@ def test_a_wrong_key_is_one_sentence(distill, teacher):
     assert distill("--key-variable", "OTHER_KEY", OTHER_KEY="right").returncode == 0
 
 
+def wait_until_asked(teacher, questions):
+    deadline = time.monotonic() + 200
+    while len(teacher.asked) < questions and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def test_a_run_that_is_stopped_by_hand_goes_on_from_there(distill, teacher):
     teacher.next_acts += [says(teaches)] * 2 + [hangs()]
     process = distill.start("--concurrency", "1", stderr=subprocess.PIPE)
-    deadline = time.monotonic() + 200
-    while len(teacher.asked) < 3 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until_asked(teacher, 3)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=250)
     assert process.returncode == 130
@@ -188,9 +192,7 @@ def test_a_run_that_is_stopped_by_hand_goes_on_from_there(distill, teacher):
 def test_a_run_that_is_killed_goes_on_from_there(distill, teacher):
     teacher.next_acts += [says(teaches)] * 2 + [hangs()]
     process = distill.start("--concurrency", "1", stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 200
-    while len(teacher.asked) < 3 and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_until_asked(teacher, 3)
     process.kill()
     process.wait(250)
     assert distill().returncode == 0
