@@ -31,7 +31,7 @@ Bool = npt.NDArray[np.bool_]
 LOST = 0.025
 """Share of the notes with a right tag that may lose one: its upper 95 % confidence bound stays below."""
 
-LEAST_CAUGHT = 0.2
+LEAST_CAUGHT = 0.25
 """A gate must hold back so large a share of the notes that get a tag and should not; else it is not worth its losses."""
 
 FOLDS = 5
