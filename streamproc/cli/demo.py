@@ -139,6 +139,8 @@ async def _open_parts(run: _Run, settings: Settings, workspace: Path, view: "Dem
             chosen, models.encoder, settings.cache_dir.expanduser(), workspace, progress
         )
     typer.echo(sentence, err=True)
+    if graph.unheard_labels:
+        typer.echo(graph.unheard_labels, err=True)
     view.loaded(graph.tags, graph.notes)
 
     async def close() -> None:

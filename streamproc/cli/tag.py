@@ -133,6 +133,8 @@ async def _tag(run: _Run) -> int:
                     None if run.learn else Path(workspace),
                     progress,
                 )
+            if graph.unheard_labels:
+                typer.echo(graph.unheard_labels, err=True)
             try:
                 pipeline = Pipeline.of(run.settings, bundle, models, graph.store, graph.knowledge)
                 calm_collector()

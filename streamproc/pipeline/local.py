@@ -88,6 +88,19 @@ class LocalGraph:
         """How many notes the history has."""
         return len(self.history)
 
+    @property
+    def unheard_labels(self) -> str:
+        """A sentence about labels of the history that name no active tag; empty where all do."""
+        tags = self.knowledge.snapshot().tags
+        labels = dict.fromkeys(normalise_name(name) for note in self.history for name in note.tags)
+        unknown = [label for label in labels if label and tags.resolve(label) is None]
+        if not unknown:
+            return ""
+        return (
+            f"{len(unknown)} of {len(labels)} labels in the history name no tag of the repository and count for nothing, "
+            f"such as {unknown[0]!r}: a tag goes by its tag_id, or by its exact name if it has none"
+        )
+
 
 @dataclass(frozen=True)
 class _Contents:

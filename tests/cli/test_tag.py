@@ -173,6 +173,17 @@ def test_results_and_rejected_lines_do_not_share_a_file(notes, tmp_path):
     assert run(notes, "-o", "/dev/null", "--dead", "/dev/null").exit_code == 1
 
 
+def test_labels_that_name_no_tag_are_told(tmp_path):
+    (tmp_path / "tags.jsonl").write_text('{"tag": "Gardening"}\n{"tag_id": "t1", "name": "Sailing"}\n')
+    history = tmp_path / "history.jsonl"
+    history.write_text('{"id": "h", "text": "Tomatoes.", "tags": ["Gardening", "gardening", "Sailing"]}\n')
+    asked = ("-", "--tags", tmp_path / "tags.jsonl", "--history", history)
+    note = b'{"id": "a", "text": "Tomatoes"}\n'
+    assert "2 of 3 labels in the history name no tag of the repository" in run(*asked, data=note).stderr
+    history.write_text('{"id": "h", "text": "Tomatoes.", "tags": ["Gardening", "t1"]}\n')
+    assert "name no tag" not in run(*asked, data=note).stderr
+
+
 @pytest.mark.parametrize(("option", "line"), [("--tags", ""), ("--history", '{"id": "h", "text": "Tea"}')])
 def test_a_repository_without_any_tag_is_refused(tmp_path, option, line):
     (tmp_path / "few.jsonl").write_text(line)
