@@ -24,9 +24,10 @@ class KnowledgeView:
 
     def resolve(self, tag_id: str) -> TagChange | None:
         """The active tag that this id stands for, merges followed; None: there is none."""
-        if tag_id not in self._resolved:
-            self._resolved[tag_id] = self.snapshot.tags.resolve(tag_id)
-        return self._resolved[tag_id]
+        tag = self._resolved.get(tag_id)
+        if tag is None and tag_id not in self._resolved:
+            tag = self._resolved[tag_id] = self.snapshot.tags.resolve(tag_id)
+        return tag
 
     def merged(self, tag_id: str) -> Collection[str]:
         """The ids that were merged into this one, directly or by way of others."""

@@ -33,6 +33,10 @@ __all__ = ["Judged", "Recalled", "TagView", "explain", "recall"]
 # Scores are rounded before they are compared: sums that differ in the last bits must not change an order.
 _DIGITS = 5
 
+# Looking up a member of an enum takes Python 3.11 as long as a turn of the innermost loop.
+_HUMAN, _IMPORT, _AUTHOR, _MODEL = Provenance.HUMAN, Provenance.IMPORT, Provenance.AUTHOR, Provenance.MODEL
+_MANUAL_ONLY = TagPolicy.MANUAL_ONLY
+
 _SHOWN_NEIGHBOURS = 3
 _SHOWN_CHARACTERS = 256
 
@@ -211,7 +215,7 @@ class _Pool:
         row = self.rows.get(tag_id)
         if row is None:
             tag = self.repository.resolve(tag_id)
-            if tag is None or tag.policy is TagPolicy.MANUAL_ONLY:
+            if tag is None or tag.policy is _MANUAL_ONLY:
                 row = -1
             elif tag.tag_id == tag_id or (row := self.rows.get(tag.tag_id)) is None:
                 row = self.rows[tag.tag_id] = len(self.tags)
@@ -300,14 +304,11 @@ def _vote(  # noqa: C901, PLR0912 - the innermost loop of recall, kept flat for 
     rows, columns, masses, reached = people.rows, people.columns, people.masses, people.similarities
     known, admit, voters, spoken_of = pool.rows.get, pool.row, pool.voters, judgements.of
     own_id, lowest, wanted = pool.note.note_id, thresholds.delta_content_content, thresholds.neighbours
-    model, unsure = Provenance.MODEL, thresholds.min_model_weight
-    voice = {
-        Provenance.HUMAN: 1.0,
-        Provenance.IMPORT: thresholds.import_vote,
-        Provenance.AUTHOR: thresholds.author_vote,
-        Provenance.MODEL: 1.0,
-        Provenance.ENCODER: 0.0,
-    }
+    unsure, import_vote, author_vote = (
+        thresholds.min_model_weight,
+        thresholds.import_vote,
+        thresholds.author_vote,
+    )
     for hit in pool.hits.notes:
         note_id, similarity = hit.note_id, hit.similarity
         column = len(reached)
@@ -320,9 +321,17 @@ def _vote(  # noqa: C901, PLR0912 - the innermost loop of recall, kept flat for 
         if spoken:
             _hear_people(poll, spoken, similarity, admit)
         for tag_id, weight, provenance in hit.edges:
-            mass = weight * voice[provenance]
-            by_model = provenance is model
-            if mass <= 0 or (by_model and weight < unsure) or (spoken and tag_id in spoken):
+            # By identity: an enum is hashed in Python, which takes as long as the rest of the turn.
+            by_model = provenance is _MODEL
+            if by_model:
+                mass = weight if weight >= unsure else 0.0
+            elif provenance is _IMPORT:
+                mass = weight * import_vote
+            elif provenance is _AUTHOR:
+                mass = weight * author_vote
+            else:
+                mass = weight if provenance is _HUMAN else 0.0
+            if mass <= 0 or (spoken and tag_id in spoken):
                 continue
             row = known(tag_id)
             if row is None:
@@ -450,14 +459,16 @@ def _best(  # noqa: PLR0917 - what a choice is made of
     carried: int,
 ) -> list[int]:
     """The highest scores, at most ``carried`` of them tags that were voted for unless others run out."""
+    ranked = _first(scores, among, tags, len(tags))
     if room <= carried:
-        return _first(scores, among, tags, max(room, 0))
-    with_votes = _first(scores, among & voted, tags, room)
-    without = _first(scores, among & ~voted, tags, room)
-    mixed = [*with_votes[:carried], *without]
-    kept = set(mixed) if len(mixed) <= room else set(_first(scores, _mask(mixed, len(tags)), tags, room))
+        return ranked[: max(room, 0)]
+    for_it = voted.tolist()
+    with_votes = [row for row in ranked if for_it[row]][:room]
+    without = [row for row in ranked if not for_it[row]][:room]
+    mixed = {*with_votes[:carried], *without}
+    kept = set([row for row in ranked if row in mixed][:room])
     kept.update(with_votes[carried : carried + room - len(kept)])
-    return _first(scores, _mask(kept, len(tags)), tags, room)
+    return [row for row in ranked if row in kept][:room]
 
 
 def _mask(rows: Collection[int], size: int) -> npt.NDArray[np.bool_]:
