@@ -388,28 +388,22 @@ def _limits_of_tags(report: Report) -> Iterator[str]:
 
 
 def _rebuild(command: str, reports: Sequence[Report]) -> str:
-    studies = {
-        report.dataset: "".join(
-            (
-                f" --hold-out-tags {report.new_tags[0].share:g}" if report.new_tags else "",
-                f" --hold-out-single {len(report.out_of_scope[0].tags)}" if report.out_of_scope else "",
-                " --ablations" if report.ablations else "",
-            )
-        )
-        for report in reports
-    }
     lines = []
     for report in reports:
         name, calibration = report.dataset, ""
+        new_tags = f" --hold-out-tags {report.new_tags[0].share:g}" if report.new_tags else ""
+        # A map that had heard of the tags would not be one of a repository without them.
+        outside = f" --hold-out-single {len(report.out_of_scope[0].tags)}" if report.out_of_scope else ""
+        ablations = " --ablations" if report.ablations else ""
         if report.calibration:
             # A set's own train serves to fit confidences only where the models were not trained on it.
             own = "" if report.trained_on else " --leave-one-out"
             calibration = f" --calibration maps/{name}.json"
             lines.append(
-                f"streamproc calibrate confidence DATASETS_DIR/{name} --bundle BUNDLE{own} -o maps/{name}.json"
+                f"streamproc calibrate confidence DATASETS_DIR/{name} --bundle BUNDLE{own}{outside} -o maps/{name}.json"
             )
         lines.append(
-            f"streamproc eval DATASETS_DIR/{name} --bundle BUNDLE --split {report.split}{calibration}{studies[name]} "
+            f"streamproc eval DATASETS_DIR/{name} --bundle BUNDLE --split {report.split}{calibration}{new_tags}{outside}{ablations} "
             f"--report reports/{name}.json"
         )
     return "\n".join(
