@@ -147,6 +147,10 @@ class GraphWriter:
         """How far the graph has come: the last applied offset of every partition."""
         return await self.graph.offsets()
 
+    async def warm_up(self) -> None:
+        """Let the graph do now what would keep the first note waiting; see ``MilvusGraph.warm_up``."""
+        await self.graph.warm_up()
+
     async def _vectors(self, notes: Sequence[GraphNote]) -> Float32:
         """float32[notes, dimension]: those the records carry, and new ones where they are another encoder's."""
         vectors = np.zeros((len(notes), self.graph.dimension), dtype=np.float32)

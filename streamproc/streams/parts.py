@@ -20,6 +20,10 @@ class GraphSide(NoteWriter, KnowledgeWriter, Protocol):
         """The last offset applied, by topic and partition."""
         ...
 
+    async def warm_up(self) -> None:
+        """Do now what would keep the first note waiting; again and again it costs next to nothing."""
+        ...
+
 
 @dataclass(frozen=True)
 class Parts:

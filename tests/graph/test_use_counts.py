@@ -181,3 +181,15 @@ async def test_a_search_counts_the_same_for_every_note_of_its_batch(graph):
     vectors = np.stack([vector_of("one"), vector_of("two")])
     one, two = await graph.search(vectors, tags=1, notes=1, segments=0)
     assert one.uses is two.uses
+
+
+async def test_a_graph_that_was_warmed_up_counts_nothing_when_the_first_note_comes(graph, monkeypatch):
+    await graph.write_notes([row("n1", tagged("a"))])
+    await graph.warm_up()
+
+    async def never():
+        raise AssertionError("counted once more")
+        yield
+
+    monkeypatch.setattr(graph._uses, "_scan", never)
+    assert await uses_of(graph)
