@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pty
+import signal
 import sys
 
 import orjson
@@ -59,6 +60,8 @@ def on_a_terminal(arguments, *typed):
     """Run the demo on a terminal and type each of these when what stands before it has been seen; give output, status."""
     process, terminal = pty.fork()
     if process == 0:
+        # Tests that run in the background may ignore Ctrl-C, and a program inherits that.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execv(sys.executable, [sys.executable, "-m", "streamproc", "demo", *map(str, arguments)])
     said, waiting = b"", list(typed)
     with open(terminal, "r+b", buffering=0) as screen, contextlib.suppress(OSError):  # noqa: PTH123 - a descriptor
