@@ -21,7 +21,7 @@ class GraphSide(NoteWriter, KnowledgeWriter, Protocol):
         ...
 
     async def warm_up(self) -> None:
-        """Do now what would keep the first note waiting; again and again it costs next to nothing."""
+        """Do now what would keep the first note waiting."""
         ...
 
 

@@ -332,7 +332,8 @@ class Runtime:
                 (names.graph_notes, names.tags_changes, names.knowledge_changes)
             )
             applied = await self._parts.graph.applied_offsets()
-            await self._parts.graph.warm_up()
+            if self._view_problem:
+                await self._parts.graph.warm_up()
         except (TransientError, KafkaError) as error:
             return f"the graph cannot be compared with the consumer group's commits: {error}"
         return view_state(applied, committed).message
