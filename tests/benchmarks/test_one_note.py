@@ -49,7 +49,8 @@ def test_memory_is_what_this_process_holds_and_has_held():
     del held
     after = Memory.now()
     assert after.resident < during.resident - 80
-    assert after.highest >= during.resident
+    # Linux counts the two by threads, in batches: they may differ by some hundred kilobytes.
+    assert after.highest >= during.resident - 20
 
 
 def test_the_command_prints_latencies_and_memory_as_tables(capsys):
