@@ -1,8 +1,9 @@
 """``streamproc train``: the models of a bundle, from labelled history."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from streamproc.cli.bundles import (
@@ -16,6 +17,9 @@ from streamproc.cli.bundles import (
 )
 from streamproc.cli.train_encoder import train_encoder
 from streamproc.errors import UserError
+
+if TYPE_CHECKING:  # heavy imports: a quick --help
+    from streamproc.inference.manifest import Fold
 
 __all__ = ["app"]
 
@@ -40,6 +44,14 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
     teacher: Annotated[
         Path | None,
         typer.Option(help="Soft labels of a teacher, as streamproc distill writes them.", dir_okay=False),
+    ] = None,
+    hold_out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Train a teacher on the rest: leave part K of N of each train's notes out, such as 1/2. "
+            "streamproc distill --local labels them.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
     *,
@@ -68,11 +80,25 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
         raise UserError(
             f"training needs what is not installed ({error.name}): pip install 'streamproc[train]'"
         ) from None
+    held_out = None if hold_out is None else _fold(hold_out)
     soft = None if teacher is None else TeacherLabels.read(teacher)
     base = open_bundle(bundle)
     prepared = prepare_datasets(datasets, base)
     write_bundle(base, output, base.manifest)
     marker = MarkerTraining(epochs=epochs, seed=seed) if read_text else None
-    plan = Plan(version, notes_a_set=notes, marker=marker, teacher=soft, seed=seed)
+    plan = Plan(version, notes_a_set=notes, marker=marker, teacher=soft, held_out=held_out, seed=seed)
     manifest = train_models(prepared, output, Thresholds.of(base.manifest.recall), plan, say)
     typer.echo(f"{output}: {manifest.name}-{manifest.version}, models {version}")
+
+
+def _fold(text: str) -> "Fold":
+    from streamproc.inference.manifest import Fold  # noqa: PLC0415 - a quick --help
+
+    number, _, folds = text.partition("/")
+    try:
+        fold = msgspec.convert({"number": number, "folds": folds}, Fold, strict=False)
+    except msgspec.ValidationError:
+        fold = None
+    if fold is None or fold.number > fold.folds:
+        raise UserError(f"--hold-out is {text!r}: give a part of the notes such as 1/2, the first of two")
+    return fold

@@ -1,5 +1,8 @@
 """What a model bundle says about itself: ``manifest.json``."""
 
+import hashlib
+from typing import Annotated
+
 import msgspec
 
 from streamproc.errors import BundleError
@@ -11,6 +14,7 @@ __all__ = [
     "Attribution",
     "CalibratorSpec",
     "EncoderSpec",
+    "Fold",
     "Manifest",
     "ReadText",
     "RecallFit",
@@ -58,6 +62,23 @@ class ReadText(msgspec.Struct, frozen=True):
     candidate_tokens: int
 
 
+class Fold(msgspec.Struct, frozen=True):
+    """One of several parts of the notes, each of about the same size; a note's id alone decides where it belongs.
+
+    Attributes:
+        number: of the part, from 1.
+        folds: how many parts there are.
+    """
+
+    number: Annotated[int, msgspec.Meta(ge=1)]
+    folds: Annotated[int, msgspec.Meta(ge=2)]
+
+    def holds(self, note_id: str) -> bool:
+        """Whether the note belongs to this part."""
+        digest = hashlib.sha256(note_id.encode()).digest()
+        return int.from_bytes(digest[:8], "big") % self.folds == self.number - 1
+
+
 class TaggerSpec(msgspec.Struct, frozen=True):
     """The tagger, in one of two forms; in both a candidate's logit is its own.
 
@@ -71,6 +92,7 @@ class TaggerSpec(msgspec.Struct, frozen=True):
         features: names of the evidence columns, in order.
         training_data: names of the data sets it was trained on.
         text: what a label-marker encoder reads; None: it reads the evidence alone.
+        held_out: the part of their train that it was not trained on, and may judge as new; None: it has seen all.
     """
 
     file: str
@@ -78,6 +100,7 @@ class TaggerSpec(msgspec.Struct, frozen=True):
     features: tuple[str, ...]
     training_data: tuple[str, ...]
     text: ReadText | None = None
+    held_out: Fold | None = None
 
 
 class CalibratorSpec(msgspec.Struct, frozen=True):

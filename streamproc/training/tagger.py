@@ -8,12 +8,13 @@ from tempfile import TemporaryDirectory
 import msgspec
 import numpy as np
 
+from streamproc.errors import UserError
 from streamproc.evaluation.prepared import Prepared
 from streamproc.graph.evidence import FEATURES
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.bundle import Bundle, write_manifest
 from streamproc.inference.calibration import Identity
-from streamproc.inference.manifest import MANIFEST_FILE, CalibratorSpec, Manifest, ReadText, TaggerSpec
+from streamproc.inference.manifest import MANIFEST_FILE, CalibratorSpec, Fold, Manifest, ReadText, TaggerSpec
 from streamproc.inference.marker_tokens import MarkerTokenizer
 from streamproc.training.calibration import fit_map
 from streamproc.training.evidence_models import write_calibrator, write_tagger
@@ -47,6 +48,8 @@ class Plan:
         marker: how a label-marker encoder is trained on the text; None: the tagger reads the evidence alone.
         checkpoint: directory of the transformers checkpoint that it starts from; None: all-MiniLM-L6-v2.
         teacher: soft labels that the tagger is to learn beside people's.
+        held_out: notes of train that neither model may learn from: a teacher can label them as new. They stay in
+            the history; None: none.
         seed: of every draw.
     """
 
@@ -55,6 +58,7 @@ class Plan:
     marker: MarkerTraining | None = None
     checkpoint: Path | None = None
     teacher: TeacherLabels | None = None
+    held_out: Fold | None = None
     seed: int = 0
 
 
@@ -76,6 +80,9 @@ def train_models(
 
     Returns:
         The manifest as written.
+
+    Raises:
+        UserError: no labelled note is left to learn from.
     """
     random = np.random.default_rng(plan.seed)
     names = tuple(each.dataset.name for each in prepared)
@@ -84,6 +91,8 @@ def train_models(
         progress(f"recalling the history of {each.dataset.name}")
         parts.append(varied_rows(each, thresholds, random, plan.notes_a_set))
     rows = without_votes(join(parts), random)
+    if plan.held_out is not None:
+        rows = _without(rows, plan.held_out)
     held = random.random(len(rows.texts)) < _CALIBRATOR_SHARE
     learnt = rows.of_notes(~held)
     if plan.teacher is not None:
@@ -91,7 +100,13 @@ def train_models(
     progress("training the tagger on the evidence")
     tagger = fit_tagger(learnt, seed=plan.seed)
     manifest = msgspec.json.decode((bundle / MANIFEST_FILE).read_bytes(), type=Manifest)
-    spec = TaggerSpec(file=EVIDENCE_TAGGER_FILE, version=plan.version, features=FEATURES, training_data=names)
+    spec = TaggerSpec(
+        file=EVIDENCE_TAGGER_FILE,
+        version=plan.version,
+        features=FEATURES,
+        training_data=names,
+        held_out=plan.held_out,
+    )
     if plan.marker is None:
         write_tagger(tagger, bundle / EVIDENCE_TAGGER_FILE)
     else:
@@ -115,6 +130,17 @@ def train_models(
     )
     _remove_tagger_of_the_other_sort(bundle, spec.file)
     return manifest
+
+
+def _without(rows: Rows, held_out: Fold) -> Rows:
+    """The rows of notes outside a part; the notes keep their numbers."""
+    left = rows.of_notes(np.array([not held_out.holds(note_id) for note_id in rows.note_ids], dtype=np.bool_))
+    if not len(left.note):
+        raise UserError(
+            f"holding out part {held_out.number} of {held_out.folds} leaves no note with candidates to learn from: "
+            "take more notes or more parts"
+        )
+    return left
 
 
 def _remove_tagger_of_the_other_sort(bundle: Path, used: str) -> None:

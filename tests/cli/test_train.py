@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from streamproc.cli import app
+from streamproc.errors import UserError
 from streamproc.inference.bundle import Bundle
 from tests.cli.small_dataset import dataset  # noqa: F401 - a fixture
 
@@ -36,3 +37,12 @@ def test_only_the_tagger_that_was_trained_last_is_in_the_bundle(dataset, tmp_pat
     weigher = trained(dataset, tmp_path / "bundle", "--evidence-only")
     assert weigher.manifest.tagger.text is None
     assert models_in(weigher) == {"tagger/model.onnx", *others}
+
+
+@pytest.mark.parametrize("part", ["half", "3/2", "0/2", "1/1", "1"])
+def test_a_part_that_is_none_is_one_sentence(dataset, tmp_path, part):  # noqa: F811
+    command = ["train", "tagger", str(dataset), "-o", str(tmp_path / "bundle"), "--hold-out", part]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, UserError)
+    assert f"--hold-out is {part!r}: give a part of the notes such as 1/2" in str(result.exception)
+    assert not (tmp_path / "bundle").exists()

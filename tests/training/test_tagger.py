@@ -1,0 +1,69 @@
+"""What the models of a bundle are trained on; needs the ``train`` extra."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("torch", reason="the extra 'train' is not installed")
+pytest.importorskip("onnx", reason="the extra 'train' is not installed")
+
+from streamproc.errors import UserError
+from streamproc.evaluation.dataset import read_dataset
+from streamproc.evaluation.prepared import prepare
+from streamproc.evaluation.vectors import VectorCache
+from streamproc.graph.thresholds import FITTED
+from streamproc.inference.bundle import Bundle, default_bundle_path
+from streamproc.inference.manifest import Fold
+from streamproc.training import tagger
+from streamproc.training.tagger import Plan, train_models
+from tests.evaluation.worlds import BagEncoder, write_hobbies
+
+HALF = Fold(1, 2)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("hobbies")
+    dataset = read_dataset(write_hobbies(directory / "hobbies"))
+    return prepare(dataset, VectorCache(BagEncoder(), "bag", directory / "vectors"))
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return shutil.copytree(default_bundle_path(), tmp_path / "bundle")
+
+
+def learnt_from(monkeypatch, name):
+    """Ids of the notes whose rows a function of the module is given, which runs all the same."""
+    seen, function = set(), getattr(tagger, name)
+
+    def watched(rows, *others, **options):
+        seen.update(rows.note_ids[note] for note in rows.note)
+        return function(rows, *others, **options)
+
+    monkeypatch.setattr(tagger, name, watched)
+    return seen
+
+
+def test_neither_model_learns_from_notes_that_are_held_out(prepared, bundle, monkeypatch):
+    of_tagger, of_calibrator = (learnt_from(monkeypatch, name) for name in ("fit_tagger", "fit_calibrator"))
+    train_models([prepared], bundle, FITTED, Plan("1", held_out=HALF))
+    all_ids = {each.note.note_id for each in prepared.dataset.train}
+    left = {note_id for note_id in all_ids if not HALF.holds(note_id)}
+    assert of_tagger | of_calibrator == left < all_ids
+    assert Bundle.load(bundle).manifest.tagger.held_out == HALF
+
+
+def test_a_bundle_that_learns_from_all_notes_does_not_say_that_it_held_some_out(prepared, bundle):
+    train_models([prepared], bundle, FITTED, Plan("1"))
+    assert Bundle.load(bundle).manifest.tagger.held_out is None
+
+
+def test_holding_out_every_note_is_a_users_mistake(prepared, bundle):
+    train = prepared.dataset.train
+    held_out = [each for each in train if HALF.holds(each.note.note_id)]
+    kept = [replace(each, gold=each.gold if each in held_out else frozenset()) for each in train]
+    nothing_else = replace(prepared, dataset=replace(prepared.dataset, train=tuple(kept)))
+    with pytest.raises(UserError, match="part 1 of 2 leaves no note"):
+        train_models([nothing_else], bundle, FITTED, Plan("1", held_out=HALF))
