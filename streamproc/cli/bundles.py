@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ import typer
 from streamproc.config import load_settings
 
 if TYPE_CHECKING:  # heavy imports: a quick --help
+    from streamproc.evaluation.dataset import Dataset
     from streamproc.evaluation.prepared import Prepared
     from streamproc.evaluation.vectors import VectorCache
     from streamproc.inference.bundle import Bundle
@@ -48,18 +49,30 @@ def open_bundle(path: Path | None) -> "Bundle":
     return Bundle.load((path or load_settings().bundle or default_bundle_path()).expanduser())
 
 
-def prepare_datasets(directories: Sequence[Path], bundle: "Bundle") -> "list[Prepared]":
-    """Read and encode datasets, each with its train as history; vectors are kept in the cache."""
+def prepare_datasets(
+    directories: Sequence[Path],
+    bundle: "Bundle",
+    check: "Callable[[Dataset], object]" = lambda _dataset: None,
+) -> "list[Prepared]":
+    """Read and encode datasets, each with its train as history; vectors are kept in the cache.
+
+    Args:
+        directories: of the datasets.
+        bundle: its encoder embeds them.
+        check: raises where a dataset cannot be used; asked of all of them before the first is encoded.
+    """
     from streamproc.evaluation.dataset import read_dataset  # noqa: PLC0415 - a quick --help
     from streamproc.evaluation.prepared import prepare  # noqa: PLC0415 - a quick --help
     from streamproc.inference.onnx import load_encoder  # noqa: PLC0415 - a quick --help
 
-    encoder = load_encoder(bundle, load_settings().inference_threads)
-    cache = vector_cache(encoder, bundle)
-    prepared = []
+    datasets = []
     for directory in directories:
         say(f"reading {directory}")
-        prepared.append(prepare(read_dataset(directory), cache))
+        datasets.append(read_dataset(directory))
+        check(datasets[-1])
+    encoder = load_encoder(bundle, load_settings().inference_threads)
+    cache = vector_cache(encoder, bundle)
+    prepared = [prepare(dataset, cache) for dataset in datasets]
     encoder.pool.close()
     return prepared
 

@@ -236,15 +236,17 @@ def _samples_of_datasets(
     from streamproc.calibration.choice import MOST_NOTES  # noqa: PLC0415
     from streamproc.evaluation.calibration_sample import dataset_sample, even  # noqa: PLC0415
     from streamproc.evaluation.dataset import Split  # noqa: PLC0415
-    from streamproc.evaluation.out_of_scope import without_drawn  # noqa: PLC0415
+    from streamproc.evaluation.out_of_scope import draw, without_drawn  # noqa: PLC0415
     from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415
     from streamproc.inference.calibration import Identity  # noqa: PLC0415
     from streamproc.inference.calibration_file import with_map  # noqa: PLC0415
     from streamproc.inference.onnx import load_models  # noqa: PLC0415
 
-    prepared = prepare_datasets(datasets, base)
     if hold_out:
-        prepared = [without_drawn(each, hold_out, seed) for each in prepared]
+        whole = prepare_datasets(datasets, base, lambda dataset: draw(dataset, hold_out, seed))
+        prepared = [without_drawn(each, hold_out, seed) for each in whole]
+    else:
+        prepared = prepare_datasets(datasets, base)
     models = load_models(with_map(base, Identity()), load_settings().inference_threads)
     thresholds = Thresholds.of(base.manifest.recall)
     split = Split.TRAIN if leave_one_out else Split.VALID

@@ -85,7 +85,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     from streamproc.evaluation.dataset import Split, read_dataset  # noqa: PLC0415
     from streamproc.evaluation.page import page  # noqa: PLC0415
     from streamproc.evaluation.prepared import prepare  # noqa: PLC0415
-    from streamproc.evaluation.protocol import Studies  # noqa: PLC0415
+    from streamproc.evaluation.protocol import Studies, require_measurable  # noqa: PLC0415
     from streamproc.evaluation.protocol import evaluate as measure  # noqa: PLC0415
     from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415
     from streamproc.inference.calibration_file import with_calibration  # noqa: PLC0415
@@ -96,8 +96,12 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     for file in (report, html):
         if file is not None and not file.absolute().parent.is_dir():
             raise UserError(f"{file} cannot be written: there is no directory {file.absolute().parent}")
+    if report is not None and html is not None and report.resolve() == html.resolve():
+        raise UserError(f"--report and --html both name {report}: the page would replace the figures")
     trees = tuple(Trees) if _wants_trees(baselines) else ()
     read = read_dataset(dataset)
+    studies = Studies(ablations=ablations, new_tags=hold_out_tags, out_of_scope=hold_out_single, seed=seed)
+    require_measurable(read, Split(split), studies)
     settings = load_settings()
     loaded = open_bundle(bundle)
     chosen = calibration or settings.calibration
@@ -118,7 +122,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
         trees=trees,
         extra_rankers=language_models,
         untested=missing_rivals(language_models),
-        studies=Studies(ablations=ablations, new_tags=hold_out_tags, out_of_scope=hold_out_single, seed=seed),
+        studies=studies,
         cache=cache,
         progress=say,
     )

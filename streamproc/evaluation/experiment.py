@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from streamproc.errors import UserError
-from streamproc.evaluation.dataset import LabelledNote, Split
+from streamproc.evaluation.dataset import Dataset, LabelledNote, Split
 from streamproc.evaluation.prepared import Prepared, recall_all
 from streamproc.evaluation.scoring import Scored, score
 from streamproc.graph.hits import Hits
@@ -12,7 +12,7 @@ from streamproc.graph.recall import Recalled
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.protocols import Float32, Models
 
-__all__ = ["CANDIDATES", "Experiment", "Say"]
+__all__ = ["CANDIDATES", "Experiment", "Say", "scored_places"]
 
 Say = Callable[[str], None]
 
@@ -20,6 +20,20 @@ CANDIDATES = 20
 """At which recall is compared (LLM4Tag, 4)."""
 
 _SAID_NOTES = 1024  # tagged between two lines of progress
+
+
+def scored_places(dataset: Dataset, split: Split) -> list[int]:
+    """Where the notes of a file stand that have a right tag; the others are not scored.
+
+    Raises:
+        UserError: none has.
+    """
+    places = [place for place, each in enumerate(dataset.split(split)) if each.gold]
+    if not places:
+        raise UserError(
+            f"no note of {dataset.name}'s {split.value} has a tag of the repository: there is nothing to measure"
+        )
+    return places
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +65,8 @@ class Experiment:
         Raises:
             UserError: none of them has a right tag.
         """
-        whole = prepared.dataset.split(split)
-        places = [place for place, each in enumerate(whole) if each.gold]
-        if not places:
-            raise UserError(
-                f"no note of {prepared.dataset.name}'s {split.value} has a tag of the repository: "
-                "there is nothing to measure"
-            )
-        notes = [whole[place] for place in places]
+        places = scored_places(prepared.dataset, split)
+        notes = [prepared.dataset.split(split)[place] for place in places]
         return cls(prepared, models, thresholds, notes, prepared.vectors[split][places], say)
 
     def hits(self, prepared: Prepared | None = None) -> list[Hits]:

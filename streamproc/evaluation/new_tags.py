@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from streamproc.errors import UserError
+from streamproc.evaluation.dataset import Dataset, LabelledNote
 from streamproc.evaluation.experiment import CANDIDATES, Experiment
 from streamproc.evaluation.figures import history_counts
 from streamproc.evaluation.metrics import precision_at, tally
@@ -16,7 +17,7 @@ from streamproc.evaluation.scoring import Scored
 from streamproc.evaluation.vectors import VectorCache
 from streamproc.inference.text import tag_text
 
-__all__ = ["new_tags"]
+__all__ = ["held_out_tags", "new_tags"]
 
 
 def new_tags(
@@ -31,24 +32,16 @@ def new_tags(
         cache: embeds the names alone.
 
     Raises:
-        UserError: there is no cache, the share is not between 0 and 1, or no note has a tag that was drawn.
+        UserError: there is no cache, or as :func:`held_out_tags`.
     """
     if cache is None:
         raise UserError("new tags are embedded by their names alone: give the vectors' cache")
-    if not 0 < share < 1:
-        raise UserError(f"the share of tags to hold out is {share:g}: give one between 0 and 1, such as 0.1")
     dataset = experiment.prepared.dataset
-    used = sorted(tag_id for tag_id in history_counts(dataset) if history_counts(dataset)[tag_id])
-    count = max(round(share * len(used)), 1)
-    held_out = frozenset(used[place] for place in np.random.default_rng(seed).permutation(len(used))[:count])
-    if not any(each.gold & held_out for each in experiment.notes):
-        raise UserError(
-            f"none of the {count} tags held out belongs to a note that is scored: try another seed"
-        )
+    held_out = held_out_tags(dataset, experiment.notes, share, seed)
     without = with_history(
         experiment.prepared, [replace(each, gold=each.gold - held_out) for each in dataset.train]
     )
-    seen = frozenset(used) - held_out
+    seen = _used(dataset) - held_out
     rows = []
     for described, prepared in ((True, without), (False, _names_alone(without, held_out, cache))):
         hits = experiment.hits(prepared)
@@ -62,6 +55,34 @@ def new_tags(
         scored = experiment.scored(experiment.recalled(hits, prepared=prepared), what)
         rows.append(_row(scored, at_20, held_out, seen, described=described, share=share, seed=seed))
     return tuple(rows)
+
+
+def held_out_tags(dataset: Dataset, notes: Sequence[LabelledNote], share: float, seed: int) -> frozenset[str]:
+    """The tags that lose their history.
+
+    Args:
+        dataset: whose tags.
+        notes: that are scored.
+        share: of the tags with a history.
+        seed: of the draw.
+
+    Raises:
+        UserError: the share is not between 0 and 1, or no note has a tag that was drawn.
+    """
+    if not 0 < share < 1:
+        raise UserError(f"the share of tags to hold out is {share:g}: give one between 0 and 1, such as 0.1")
+    used = sorted(_used(dataset))
+    count = max(round(share * len(used)), 1)
+    held_out = frozenset(used[place] for place in np.random.default_rng(seed).permutation(len(used))[:count])
+    if not any(each.gold & held_out for each in notes):
+        raise UserError(
+            f"none of the {count} tags held out belongs to a note that is scored: try another seed"
+        )
+    return held_out
+
+
+def _used(dataset: Dataset) -> frozenset[str]:
+    return frozenset(history_counts(dataset))
 
 
 def _names_alone(prepared: Prepared, held_out: frozenset[str], cache: VectorCache) -> Prepared:

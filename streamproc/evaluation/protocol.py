@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from streamproc.evaluation.ablations import ablations
 from streamproc.evaluation.baselines import MATCHING, VOTES, Trees, by_column, omikuji
 from streamproc.evaluation.competitor import tempered
-from streamproc.evaluation.dataset import Split
-from streamproc.evaluation.experiment import CANDIDATES, Experiment
+from streamproc.evaluation.dataset import Dataset, Split
+from streamproc.evaluation.experiment import CANDIDATES, Experiment, scored_places
 from streamproc.evaluation.figures import (
     Gold,
     buckets,
@@ -18,8 +18,8 @@ from streamproc.evaluation.figures import (
     recall,
     verdict,
 )
-from streamproc.evaluation.new_tags import new_tags
-from streamproc.evaluation.out_of_scope import out_of_scope
+from streamproc.evaluation.new_tags import held_out_tags, new_tags
+from streamproc.evaluation.out_of_scope import draw_for, out_of_scope
 from streamproc.evaluation.prepared import Prepared
 from streamproc.evaluation.rankers import Ranker
 from streamproc.evaluation.report import Confidence, Recall, Report, Verdict
@@ -30,7 +30,7 @@ from streamproc.graph.recall import Recalled
 from streamproc.graph.thresholds import PAPER, Thresholds
 from streamproc.inference.protocols import Models
 
-__all__ = ["NO_STUDIES", "OURS", "Studies", "evaluate"]
+__all__ = ["NO_STUDIES", "OURS", "Studies", "evaluate", "require_measurable"]
 
 OURS = "streamproc"
 """What the bundle under test is called beside its rivals."""
@@ -54,6 +54,25 @@ class Studies:
 
 
 NO_STUDIES = Studies()
+
+
+def require_measurable(dataset: Dataset, split: Split, studies: Studies) -> None:
+    """Refuse at once what :func:`evaluate` would refuse after an hour of encoding and tagging.
+
+    Args:
+        dataset: as it was read; nothing of it needs to be encoded.
+        split: which notes are scored.
+        studies: what else is to be measured.
+
+    Raises:
+        UserError: no note can be scored, or a study cannot be made on this set.
+    """
+    whole = dataset.split(split)
+    notes = [whole[place] for place in scored_places(dataset, split)]
+    if studies.new_tags:
+        held_out_tags(dataset, notes, studies.new_tags, studies.seed)
+    if studies.out_of_scope:
+        draw_for(dataset, notes, studies.out_of_scope, studies.seed)
 
 
 def evaluate(

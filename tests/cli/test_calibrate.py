@@ -88,11 +88,14 @@ def test_tags_that_eval_will_take_out_are_taken_out_with_their_notes(tmp_path):
 
 
 @pytest.mark.parametrize(("named", "said"), [("dataset", "have several tags"), ("history", "name one")])
-def test_tags_are_taken_out_of_datasets_with_one_tag_a_note_only(dataset, tmp_path, named, said):
-    which = [dataset] if named == "dataset" else SAMPLE
+def test_tags_are_taken_out_of_datasets_with_one_tag_a_note_only(dataset, tmp_path, monkeypatch, named, said):
+    monkeypatch.setenv("STREAMPROC_CACHE_DIR", str(tmp_path / "cache"))
+    hobbies = write_hobbies(tmp_path / "hobbies")
+    which = [hobbies, dataset] if named == "dataset" else SAMPLE
     error = run("confidence", *which, "--hold-out-single", "2", "-o", tmp_path / "x.json").exception
     assert isinstance(error, UserError)
     assert said in str(error)
+    assert not (tmp_path / "cache").exists()  # nothing was encoded, not even of the first
 
 
 def test_the_bundle_names_the_dataset_it_was_fitted_to(dataset, tmp_path):

@@ -14,7 +14,7 @@ from streamproc.evaluation.report import Report
 from streamproc.inference.bundle import Bundle, default_bundle_path
 from streamproc.inference.calibration import Temperature
 from streamproc.inference.calibration_file import CalibrationFile, models_digest
-from tests.evaluation.worlds import write_hobbies
+from tests.evaluation.worlds import ROWS, write_dataset, write_hobbies
 
 
 @pytest.fixture
@@ -128,3 +128,48 @@ def test_only_valid_and_test_are_scored(runner, hobbies):
     error = runner.invoke(app, ["eval", str(hobbies), "--split", "train"]).exception
     assert isinstance(error, UserError)
     assert "use valid or test" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ("--hold-out-single 6", "6 of 6 tags cannot be taken out"),
+        ("--hold-out-single 1 --seed 1", "leave nothing to compare"),
+        ("--hold-out-tags 0.1 --seed 1", "none of the 1 tags held out belongs to a note that is scored"),
+    ],
+)
+def test_a_study_that_cannot_be_made_on_the_set_is_refused_before_anything_is_encoded(
+    runner, hobbies, tmp_path, options, sentence
+):
+    lines = (hobbies / "test.jsonl").read_text().splitlines(keepends=True)
+    (hobbies / "test.jsonl").write_text("".join(line for line in lines if "baking" in line))
+    error = runner.invoke(app, ["eval", str(hobbies), "--no-baselines", *options.split()]).exception
+    assert isinstance(error, UserError)
+    assert sentence in str(error)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_notes_of_several_tags_are_refused_for_the_study_of_single_ones_before_anything_is_encoded(
+    runner, tmp_path
+):
+    several = write_dataset(tmp_path / "several")
+    error = runner.invoke(app, ["eval", str(several), "--no-baselines", "--hold-out-single", "1"]).exception
+    assert isinstance(error, UserError)
+    assert "notes of several have several tags" in str(error)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_split_without_a_scored_note_is_refused_before_anything_is_encoded(runner, tmp_path):
+    test = [{"id": "e1", "text": "milk", "tags": [], "rejected": ["tea"]}]
+    bare = write_dataset(tmp_path / "bare", {**ROWS, "test": test})
+    error = runner.invoke(app, ["eval", str(bare), "--no-baselines"]).exception
+    assert isinstance(error, UserError)
+    assert "there is nothing to measure" in str(error)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_one_file_cannot_be_both_report_and_page(runner, hobbies, tmp_path):
+    both = str(tmp_path / "r")
+    error = runner.invoke(app, ["eval", str(hobbies), "--report", both, "--html", both]).exception
+    assert isinstance(error, UserError)
+    assert "the page would replace the figures" in str(error)
