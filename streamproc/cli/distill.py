@@ -1,8 +1,9 @@
-"""``streamproc distill``: soft labels from a language model behind any OpenAI-compatible endpoint."""
+"""``streamproc distill``: soft labels from a language model behind any OpenAI-compatible endpoint, or from a bundle."""
 
 import asyncio
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,9 @@ import typer
 
 from streamproc.cli.bundles import BundleOption, open_bundle, prepare_datasets, say
 from streamproc.cli.language_model import answer_cache
+from streamproc.cli.local_teacher import label_with_bundle
 from streamproc.cli.progress import loading_progress
+from streamproc.cli.teacher_labels import write_labels
 from streamproc.errors import StreamprocError, UserError
 from streamproc.llm.endpoint import KEY_VARIABLE, Endpoint
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:  # heavy imports: a quick --help
 
 __all__ = ["distill"]
 
+_CANDIDATES = 24
+_OF_ANY_TEACHER = {"dataset", "output", "local", "split", "notes", "seed", "candidates"}
+
 PerMinute = Annotated[
     int | None, typer.Option(min=1, help="What the endpoint allows; any number unless given.")
 ]
@@ -29,12 +35,26 @@ Price = Annotated[float | None, typer.Option(min=0, help="Of a million tokens, t
 
 
 def distill(  # noqa: PLR0917 - the options of a command line
+    context: typer.Context,
     dataset: Annotated[
         Path, typer.Argument(help="Directory with train.jsonl, valid.jsonl, test.jsonl and tags.jsonl.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The teacher's labels, as JSON Lines.")],
-    url: Annotated[str, typer.Option(help="Base URL of the endpoint, such as https://HOST/v1.")],
-    model: Annotated[str, typer.Option(help="The teacher: the model's name at the endpoint.")],
+    url: Annotated[
+        str | None, typer.Option(help="Base URL of the endpoint, such as https://HOST/v1.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="The teacher: the model's name at the endpoint.")] = None,
+    local: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="BUNDLE",
+            help="In place of an endpoint: a bundle whose tagger reads the text (train tagger --read-text). It "
+            "gives probabilities without reasons, costs nothing and sends nothing, and labels only notes that it "
+            "was not trained on: train it with --hold-out. An interrupted run begins anew; a core labels "
+            "thousands of notes in some minutes.",
+            file_okay=False,
+        ),
+    ] = None,
     knowledge: Annotated[
         Path | None, typer.Option(help="Handbook, rules and definitions (JSON Lines) that guide the teacher.")
     ] = None,
@@ -44,7 +64,14 @@ def distill(  # noqa: PLR0917 - the options of a command line
         int | None, typer.Option(min=1, help="Label so many notes, drawn at random; all unless given.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
-    candidates: Annotated[int, typer.Option(min=1, max=32, help="Tags that the teacher judges a note.")] = 24,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=32,
+            help="Tags that the teacher judges a note, at most; 24 unless given, all with --local.",
+        ),
+    ] = None,
     key_variable: Annotated[
         str, typer.Option(help="The environment variable that holds the endpoint's key.")
     ] = KEY_VARIABLE,
@@ -70,10 +97,12 @@ def distill(  # noqa: PLR0917 - the options of a command line
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether to go on.")] = False,
 ) -> None:
-    """Ask a language model which candidate tags are right for each note, and why.
+    """Ask a language model which candidate tags are right for each note, and why; or a larger tagger that runs here.
 
-    The probabilities are soft labels for training. Answers are kept as they come: an
+    The probabilities are soft labels for training. A language model's answers are kept as they come: an
     interrupted run, started again, goes on where it stopped, and nothing is paid for twice.
+
+    Example: streamproc distill data/news -o teacher.jsonl --local bundles/reader
     """
     from streamproc.evaluation.dataset import Split  # noqa: PLC0415 - a quick --help
     from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415 - a quick --help
@@ -82,17 +111,21 @@ def distill(  # noqa: PLR0917 - the options of a command line
     from streamproc.llm.cache import AnswerCache  # noqa: PLC0415 - a quick --help
     from streamproc.llm.tokens import token_counter  # noqa: PLC0415 - a quick --help
     from streamproc.training.distill import (  # noqa: PLC0415 - a quick --help
-        agreement,
         guessed_answer_tokens,
         lessons,
         taught_set,
     )
     from streamproc.training.handbook import Handbook  # noqa: PLC0415 - a quick --help
-    from streamproc.training.teacher_labels import write_taught_notes  # noqa: PLC0415 - a quick --help
     from streamproc.training.teacher_prompt import teacher_question  # noqa: PLC0415 - a quick --help
 
     if split not in {each.value for each in Split}:
         raise UserError(f"--split is {split!r}: use train, valid or test")
+    if local is not None:
+        _refuse_options_of_endpoints(context)
+        label_with_bundle(local, dataset, Split(split), output, most=notes, candidates=candidates, seed=seed)
+        return
+    if url is None or model is None:
+        raise UserError("name a teacher: --url and --model of an endpoint, or --local BUNDLE")
     if (price_in is None) != (price_out is None):
         raise UserError("--price-in and --price-out go together: give both or neither")
     prices = None if price_in is None or price_out is None else Prices(price_in, price_out)
@@ -106,7 +139,7 @@ def distill(  # noqa: PLR0917 - the options of a command line
         handbook,
         split=Split(split),
         most=notes,
-        candidates=candidates,
+        candidates=candidates or _CANDIDATES,
         seed=seed,
     )
     if not found.lessons:
@@ -133,25 +166,31 @@ def distill(  # noqa: PLR0917 - the options of a command line
         )
         outcomes = _ask(endpoint, questions, kept, manner)
     taught = taught_set(found.lessons, outcomes, model)
-    skipped = dict(taught.skipped)
     if found.without_candidates:
-        skipped["without candidates"] = found.without_candidates
-    listed = "".join(f", {count:,} {reason}" for reason, count in sorted(skipped.items()))
-    if not taught.notes:
-        raise UserError(f"{model} labelled none of the notes{listed}; {output} was not written")
-    write_taught_notes(output, taught.notes)
-    agreed = agreement(taught, prepared.dataset.split(Split(split)))
-    if agreed is not None:
-        say(
-            f"tags that people gave these notes have a probability of {agreed.chosen:.2f} on average, other "
-            f"candidates {agreed.others:.2f}"
-        )
+        taught = replace(taught, skipped={**taught.skipped, "without candidates": found.without_candidates})
     fresh = [outcome.usage for outcome in outcomes if not outcome.cached]
-    say(
-        f"{output}: {len(taught.notes):,} notes labelled by {model}{listed}; this run used "
-        f"{sum(each.prompt_tokens for each in fresh):,} tokens in and "
+    used = (
+        f"; this run used {sum(each.prompt_tokens for each in fresh):,} tokens in and "
         f"{sum(each.completion_tokens for each in fresh):,} out"
     )
+    write_labels(output, taught, prepared.dataset.split(Split(split)), model, used)
+
+
+def _refuse_options_of_endpoints(context: typer.Context) -> None:
+    """Refuse what a local teacher would not heed."""
+    sources = {
+        name: context.get_parameter_source(name) for name in context.params if name not in _OF_ANY_TEACHER
+    }
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name, source in sources.items()
+        if source is not None and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise UserError(
+            f"{', '.join(given)} and --local do not go together: a local teacher asks no endpoint, and recalls "
+            "with its own bundle"
+        )
 
 
 def _ask(

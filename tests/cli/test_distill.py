@@ -217,6 +217,7 @@ def test_what_was_sent_again_is_told(distill, teacher):
     ("options", "said"),
     [
         (("--url", "tiny.example"), "is no base URL"),
+        (("--local", "/nowhere"), "--url, --model and --local do not go together"),
         (("--split", "all"), "use train, valid or test"),
         (("--price-in", "1"), "go together"),
         (("--knowledge", "/nowhere.jsonl"), "/nowhere.jsonl"),
