@@ -1,23 +1,22 @@
 """Confidences for the workers of a repository whose labelled history was just imported."""
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from streamproc.calibration.choice import LEAST_NOTES
 from streamproc.calibration.record import write_record
 from streamproc.cli.bundles import say
 from streamproc.cli.progress import loading_progress
+from streamproc.cli.published_tags import as_file_of_tags
 from streamproc.cli.running import run
 from streamproc.config import FitConfidences, Settings
 from streamproc.errors import InputFileError
-from streamproc.events.codec import decode_tag, encode
-from streamproc.events.files import note_from_row, read_events
+from streamproc.events.codec import encode
 from streamproc.events.tag import TagChange
-from streamproc.events.topics import TopicNames
 from streamproc.inference.backend import load_bundle, open_models
 from streamproc.pipeline.local import LocalFiles
 from streamproc.pipeline.local_confidences import fit_to_files
-from streamproc.streams.reading import read_to_end
 
 __all__ = ["require_writable", "write_calibration"]
 
@@ -32,33 +31,39 @@ def require_writable(file: Path) -> None:
         raise InputFileError(f"{file} cannot be written: {file.parent} is not a directory")
 
 
-def write_calibration(settings: Settings, history: Path, file: Path) -> None:
-    """Fit confidences to the history, with the tags that are on ``tags.changes``, and write the map to a file.
+def write_calibration(
+    settings: Settings, history: Path, labelled: int, tags: Mapping[str, TagChange], file: Path
+) -> None:
+    """Fit confidences to the history and write the map to a file.
 
     Nothing that runs is changed by it: workers serve with the map once they are started with
     ``STREAMPROC_CALIBRATION``, and every output names the map it was made with.
 
+    Args:
+        settings: where models run and where the cache is.
+        history: the labelled notes.
+        labelled: how many these are.
+        tags: what is published, by id.
+        file: where the map is written.
+
     Raises:
         InputFileError: the history cannot be used.
-        SettingsError: Kafka does not answer to these settings.
-        DependencyDownError: Kafka cannot be reached.
     """
     if settings.fit_confidences is FitConfidences.OFF:
         return
-    labelled = sum(bool(note.tags) for note in read_events(history, note_from_row))
     if labelled < LEAST_NOTES:
         say(f"confidences stay as they are: {labelled} labelled notes are fewer than {LEAST_NOTES}")
         return
-    tags = run(_tags(settings))
-    if not tags:
+    repository = list(as_file_of_tags(tags))
+    if not repository:
         say(
             "confidences stay as they are: there are no tags yet. Import tags, then run streamproc calibrate confidence"
         )
         return
     with tempfile.TemporaryDirectory(prefix="streamproc-") as workspace, loading_progress() as progress:
-        repository = Path(workspace) / "tags.jsonl"
-        repository.write_bytes(b"".join(encode(tag) + b"\n" for tag in tags))
-        chosen = LocalFiles(repository, history, None)
+        file_of_tags = Path(workspace) / "tags.jsonl"
+        file_of_tags.write_bytes(b"".join(encode(tag) + b"\n" for tag in repository))
+        chosen = LocalFiles(file_of_tags, history, None)
         # The bundle's own map is where the fit begins, whatever calibration this command was started with.
         bundle = load_bundle(settings.model_copy(update={"calibration": None}))
         fit = run(fit_to_files(settings, bundle, chosen, open_models, progress))
@@ -67,15 +72,3 @@ def write_calibration(settings: Settings, history: Path, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
         write_record(fit.record, file)
         say(f"start every worker with STREAMPROC_CALIBRATION={file} to serve with these confidences")
-
-
-async def _tags(settings: Settings) -> list[TagChange]:
-    """The last state of each tag, in the order of the topic."""
-    states: dict[bytes, TagChange] = {}
-    async for batch in read_to_end(settings, [TopicNames(settings.topic_prefix).tags_changes]):
-        for record in batch:
-            if record.key is not None:
-                states.pop(record.key, None)
-                if record.value is not None:
-                    states[record.key] = decode_tag(record.value, record.key)
-    return list(states.values())

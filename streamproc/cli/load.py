@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
+from streamproc.cli.bundles import say
 from streamproc.cli.input_records import history_record
 from streamproc.cli.publish import publish_knowledge, publish_tags
 from streamproc.cli.record_file import RecordFile
+from streamproc.cli.running import run
 from streamproc.cli.sending import publish_file
 from streamproc.config import load_settings
+from streamproc.events.files import note_from_row, read_events
 from streamproc.events.topics import TopicNames
 
 __all__ = ["app"]
@@ -56,12 +59,15 @@ def notes(
     exact name if it has none of its own. The notes are not tagged and nothing appears on notes.tagged.
 
     Some hundred labelled notes are enough to fit the confidences to this repository: the map is written to a file
-    that all workers are given (STREAMPROC_FIT_CONFIDENCES=off leaves that out). Import tags first.
+    that all workers are given (STREAMPROC_FIT_CONFIDENCES=off leaves that out). Import tags first: labels that name
+    no published tag are told in the end, and count once such a tag is published.
 
     Example: streamproc import notes labelled.jsonl
     """
     from streamproc.cli.first_day import require_writable, write_calibration  # noqa: PLC0415 - a quick --help
-    from streamproc.inference.backend import load_bundle  # noqa: PLC0415 - a quick --help
+    from streamproc.cli.history_labels import look_up_labels  # noqa: PLC0415
+    from streamproc.cli.published_tags import published_tags  # noqa: PLC0415
+    from streamproc.inference.backend import load_bundle  # noqa: PLC0415
 
     settings = load_settings()
     target = calibration or settings.cache_dir.expanduser() / "calibration.json"
@@ -71,7 +77,11 @@ def notes(
     topic = TopicNames(settings.topic_prefix).graph_notes
     source = RecordFile(file, history_record(topic, settings, file.name, encoder), settings.max_output_bytes)
     publish_file(settings, topic, source)
-    write_calibration(settings, file, target)
+    tags = run(published_tags(settings))
+    labels = look_up_labels(read_events(file, note_from_row), tags)
+    write_calibration(settings, file, labels.notes, tags, target)
+    for sentence in labels.sentences:
+        say(sentence)
 
 
 @app.command()
