@@ -28,7 +28,6 @@ from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.bundle import Bundle
 from streamproc.inference.onnx import load_encoder
 from streamproc.inference.text import note_text
-from streamproc.training.perceptron import fit_tagger, logits
 from streamproc.training.rows import Rows, rows_of
 
 Float64 = npt.NDArray[np.float64]
@@ -115,14 +114,13 @@ def sparse_votes(study: Study) -> Columns:
     for split, part in study.parts.items():
         columns = np.zeros((len(part.tags), 5))
         for note, place in enumerate(part.places):
-            similarity = (words[split][place] @ history).toarray().ravel()
-            if part.own:
-                similarity[study.labelled == place] = -1
+            others = study.labelled != place if part.own else np.full(len(study.labelled), fill_value=True)
+            similarity = (words[split][place] @ history).toarray().ravel()[others]
             nearest = np.argsort(-similarity, kind="stable")[:VOTERS]
             near = similarity[nearest]
             rows = np.flatnonzero(part.rows.note == note)
-            carry = study.labels[study.labelled[nearest]][:, part.tags[rows]].toarray().T
-            weights = [np.arange(VOTERS) < size for size in (3, 10, 50)] + [
+            carry = study.labels[study.labelled[others][nearest]][:, part.tags[rows]].toarray().T
+            weights = [np.arange(len(near)) < size for size in (3, 10, 50)] + [
                 np.exp(SHARPNESS * (near - near[0]))
             ]
             columns[rows, 0] = (carry * near).max(axis=1)
@@ -137,27 +135,30 @@ def heads(study: Study, *, with_words: bool) -> Columns:
     inputs = {split: study.prepared.vectors[split].astype(np.float64) for split in study.parts}
     if with_words:
         words = study.words()
-        topics = TruncatedSVD(WORDS_DIMENSION, random_state=0).fit(words[Split.TRAIN])
+        dimension = min(WORDS_DIMENSION, words[Split.TRAIN].shape[1] - 1)
+        topics = TruncatedSVD(dimension, random_state=0).fit(words[Split.TRAIN])
         inputs = {
             split: np.concatenate([inputs[split], topics.transform(words[split])], axis=1) for split in inputs
         }
     history = inputs[Split.TRAIN][study.labelled]
     labels = study.labels[study.labelled]
-    share = np.asarray(labels.mean(axis=0)).ravel()
+    uses = np.asarray(labels.sum(axis=0)).ravel()
     inverse = np.linalg.inv(history.T @ history + RIDGE * np.eye(history.shape[1]))
-    weights = inverse @ ((labels.T @ history).T - np.outer(history.sum(axis=0), share))
+    weights = inverse @ (labels.T @ history).T
+    level = inverse @ history.sum(axis=0)
     found = {}
     for split, part in study.parts.items():
         asked = inputs[split][part.places]
         score = np.concatenate(
-            [
-                vector @ weights[:, tags] + share[tags]
-                for vector, tags in zip(asked, _by_note(part, part.tags), strict=True)
-            ]
+            [vector @ weights[:, tags] for vector, tags in zip(asked, _by_note(part, part.tags), strict=True)]
         )
+        # What the vector does not tell of a tag, its share among the notes does.
+        untold = 1 - (asked @ level)[part.rows.note]
+        own = part.rows.right * part.own
+        score += untold * (uses[part.tags] - own) / (len(history) - part.own)
         if part.own:
             leverage = np.einsum("ij,jk,ik->i", asked, inverse, asked, optimize=True)[part.rows.note]
-            score = (score - leverage * part.rows.right) / (1 - leverage)
+            score = (score - leverage * own) / (1 - leverage)
         found[split] = score[:, None]
     return found
 
@@ -241,6 +242,8 @@ def main(directory: Path, bundle: Bundle) -> None:
 
 def _trained(study: Study, added: list[Columns]) -> list[tuple[float, float]]:
     """Figures on valid, one a seed."""
+    from streamproc.training.perceptron import fit_tagger, logits  # noqa: PLC0415 - torch: the columns need none
+
     train, valid = (
         replace(
             part.rows,
