@@ -181,7 +181,10 @@ async def _list(settings: Settings) -> None:
     from streamproc.inference.backend import load_bundle  # noqa: PLC0415
 
     in_use = load_bundle(settings).manifest.encoder.float_sha256
-    for graph in await stored_graphs(_address(settings)):
+    graphs = await stored_graphs(_address(settings))
+    if not graphs:
+        typer.echo("no graph yet: the first worker makes it", err=True)
+    for graph in graphs:
         use = "used" if in_use.startswith(graph.encoder) else "-"
         typer.echo(f"{graph.encoder}\t{graph.notes}\t{use}")
 

@@ -55,9 +55,12 @@ def tag(  # noqa: PLR0917 - the options of a command line
         Path | None, typer.Option("--output", "-o", help="Write here instead of to standard output.")
     ] = None,
     min_confidence: Annotated[
-        float | None, typer.Option(help="Emit tags with at least this confidence; 0 ranks all candidates.")
+        float | None,
+        typer.Option(help="Emit tags with at least this confidence; 0 ranks all candidates.", min=0, max=1),
     ] = None,
-    max_tags: Annotated[int | None, typer.Option(help="Emit at most so many tags a note.")] = None,
+    max_tags: Annotated[
+        int | None, typer.Option(help="Emit at most so many tags a note.", min=1, max=100)
+    ] = None,
     dead: Annotated[Path | None, typer.Option(help="Keep the lines that are rejected in this file.")] = None,
     *,
     learn: Annotated[
@@ -101,14 +104,15 @@ def tag(  # noqa: PLR0917 - the options of a command line
             learn=learn,
         )
         with ctrl_c_at_once():
-            rejected = asyncio.run(_tag(run))
+            rejected, tagged = asyncio.run(_tag(run))
     if rejected:
-        typer.echo(f"{rejected} of the lines could not be used; the rest came out", err=True)
+        rest = "the rest came out" if tagged else "nothing came out"
+        typer.echo(f"{rejected:,} of {rejected + tagged:,} lines could not be used; {rest}", err=True)
         raise typer.Exit(1)
 
 
-async def _tag(run: _Run) -> int:
-    """Tag all notes; return how many lines were rejected."""
+async def _tag(run: _Run) -> tuple[int, int]:
+    """Tag all notes; return how many lines were rejected, and how many notes came out."""
     from streamproc.cli.progress import loading_progress  # noqa: PLC0415
     from streamproc.inference.backend import load_bundle, open_models  # noqa: PLC0415
     from streamproc.pipeline.garbage import calm_collector  # noqa: PLC0415
@@ -145,10 +149,10 @@ async def _tag(run: _Run) -> int:
             await models.close()
 
 
-async def _tag_lines(run: _Run, pipeline: "Pipeline", writer: "GraphWriter | None") -> int:
+async def _tag_lines(run: _Run, pipeline: "Pipeline", writer: "GraphWriter | None") -> tuple[int, int]:
     from streamproc.pipeline.lines import RejectedLine, tag_lines  # noqa: PLC0415
 
-    rejected = 0
+    rejected = tagged = 0
     limits = Limits(run.settings.max_note_bytes, run.settings.max_text_chars)
     batches = tag_lines(
         read_lines(run.notes),
@@ -166,11 +170,12 @@ async def _tag_lines(run: _Run, pipeline: "Pipeline", writer: "GraphWriter | Non
                 if run.dead is not None:
                     run.dead.write(result.line.value + b"\n")
             else:
+                tagged += 1
                 run.output.write(encode(result.tagged) + b"\n")
         run.output.flush()
         if writer is not None:
             await _learn(writer, [result for result in batch if not isinstance(result, RejectedLine)])
-    return rejected
+    return rejected, tagged
 
 
 async def _learn(writer: "GraphWriter", outcomes: "Sequence[Outcome]") -> None:

@@ -89,3 +89,9 @@ def test_it_refuses_while_a_worker_of_the_group_runs(runner, apache_kafka, uri):
     assert "The group 'streamproc' has 1 running consumers" in str(error)
     assert inspected(uri).state is GraphState.ABSENT
     assert runner.invoke(app, ["rebuild"]).exit_code == 0
+
+
+def test_a_list_of_no_graphs_says_so(runner, uri):
+    result = runner.invoke(app, ["list"])
+    assert result.exit_code == 0, result.exception
+    assert (result.stdout, result.stderr) == ("", "no graph yet: the first worker makes it\n")

@@ -178,7 +178,7 @@ def test_an_unknown_command_or_option_is_a_sentence(arguments):
 
 
 def test_an_option_that_contradicts_the_limits_is_a_sentence():
-    assert_sentence(streamproc("tag", "-", "--min-confidence", "7"), "MIN_CONFIDENCE")
+    assert_sentence(streamproc("tag", "-", "--min-confidence", "7"), "--min-confidence")
 
 
 def test_help_names_every_command():

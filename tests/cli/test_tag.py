@@ -44,6 +44,20 @@ def test_outcomes_come_out_in_the_order_of_the_input_and_rejected_lines_are_name
     assert "line 2" in result.stderr
     assert "line 4" in result.stderr
     assert "not JSON" in result.stderr
+    assert "2 of 4 lines could not be used; the rest came out" in result.stderr
+
+
+def test_where_no_line_can_be_used_it_is_not_said_that_the_rest_came_out():
+    result = run("-", data=b"not json\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith("1 of 1 lines could not be used; nothing came out\n")
+
+
+@pytest.mark.parametrize("option", [("--min-confidence", "1.5"), ("--max-tags", "0")])
+def test_a_number_beyond_its_limits_is_refused_by_the_name_of_its_option(option):
+    result = run("-", *option, data=b"")
+    assert result.exit_code == 2
+    assert f"Invalid value for '{option[0]}'" in result.stderr
 
 
 def test_rejected_lines_are_kept_unchanged(notes, tmp_path):
