@@ -11,13 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.calibration.logistic import fit_logistic
-from streamproc.calibration.shapes import shape_of
+from streamproc.calibration.shapes import named, shape_of
 from streamproc.graph.evidence import FEATURES
 from streamproc.inference.calibration import (
     Adapted,
     Bends,
     Beta,
-    Evidence,
     Identity,
     Temperature,
     UngatedMap,
@@ -124,7 +123,7 @@ def fit_adapted(
     p, y = _checked(probability, right)
     shapes = [
         shape
-        for place, name in enumerate(FEATURES)
+        for place, name in enumerate(FEATURES[: evidence.shape[1]])
         if (shape := shape_of(name, evidence[:, place].astype(np.float64), curved=curved)) is not None
     ]
     columns = [shape.inputs(evidence[:, FEATURES.index(shape.column)].astype(np.float64)) for shape in shapes]
@@ -182,7 +181,7 @@ def bend(calibration: UngatedMap, bends: Bends) -> Adapted:
 
 def logit_of(calibration: UngatedMap, probability: Float64, evidence: Float32) -> Float64:
     """The map's result as logits, float64[rows]."""
-    p = apply_map(calibration, probability, Evidence(FEATURES, evidence))
+    p = apply_map(calibration, probability, named(evidence))
     logit: Float64 = np.log(p) - np.log1p(-p)
     return logit
 

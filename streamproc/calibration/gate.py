@@ -17,7 +17,7 @@ from streamproc.calibration.figures import EMIT
 from streamproc.calibration.logistic import fit_logistic
 from streamproc.calibration.precision import lower_bound
 from streamproc.calibration.sample import Sample
-from streamproc.calibration.shapes import column_inputs, column_shape
+from streamproc.calibration.shapes import column_inputs, column_shape, named
 from streamproc.calibration.typical import Typical
 from streamproc.graph.evidence import FEATURES
 from streamproc.inference.calibration import Evidence, Gate
@@ -47,8 +47,6 @@ _RIDGE = 30.0  # as for the terms of the map
 
 _LEFT_OUT = frozenset({"vote_model", "judged_for", "judged_against", "voters", "tags_a_note"})
 """Columns that taking tags away changes by itself, or that people's judgements fill, which history lacks."""
-
-_HEARD = tuple(name for name in FEATURES if name not in _LEFT_OUT)
 
 
 class GateFigures(msgspec.Struct, frozen=True):
@@ -123,7 +121,8 @@ def _fit(inside: Sample, right: Bool, outside: Sample, wrong: Bool) -> Gate:
     evidence = np.concatenate([inside.evidence[right], outside.evidence[wrong]])
     tags = np.concatenate([inside.tag[right], outside.tag[wrong]])
     truth = np.concatenate([np.ones(right.sum()), np.zeros(wrong.sum())])
-    shapes = [each for name in _HEARD if (each := column_shape(name, evidence, curved=True)) is not None]
+    heard = [name for name in FEATURES[: evidence.shape[1]] if name not in _LEFT_OUT]
+    shapes = [each for name in heard if (each := column_shape(name, evidence, curved=True)) is not None]
     inputs = [np.ones((len(truth), 1)), *(column_inputs(each, evidence) for each in shapes)]
     inputs.append(typical.straight(evidence) - typical.usual(tags, evidence, len(truth) - int(wrong.sum())))
     table = np.concatenate(inputs, axis=1)
@@ -191,4 +190,4 @@ def _figures(  # noqa: PLR0917 - two samples with their confidences before and b
 
 
 def _evidence(sample: Sample, rows: Bool) -> Evidence:
-    return Evidence(FEATURES, sample.evidence[rows], sample.tag[rows].tolist())
+    return named(sample.evidence[rows], sample.tag[rows].tolist())

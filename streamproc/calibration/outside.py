@@ -22,9 +22,9 @@ from streamproc.calibration.sample import (
     judged,
     take_sample,
 )
-from streamproc.graph.evidence import FEATURES
 from streamproc.graph.hits import Hits, NoteHit
 from streamproc.graph.recall import TagView, recall
+from streamproc.graph.uses import given_by_people
 from streamproc.inference.protocols import Float32, Models
 
 __all__ = ["NEAREST_NOTES", "Twins", "take_outside", "take_twins"]
@@ -102,25 +102,40 @@ async def take_outside(
 
 def _posed(each: Labelled, hits: Hits, surroundings: Surroundings) -> Posed:
     thresholds, tags = surroundings.thresholds, surroundings.tags
-    left = _without(hits, each.gold, tags)
+    left = _without(hits, each.note.note_id, each.gold, tags)
     if len(left.notes) < thresholds.neighbours and len(hits.notes) == NEAREST_NOTES:
-        return Posed(each, (), np.zeros((0, len(FEATURES)), dtype=np.float32))
+        return Posed(each, (), np.zeros((0, surroundings.features), dtype=np.float32))
     recalled = recall(each.note, left, tags, surroundings.judgements, thresholds)
     # Its words may still bring a tag of its own. The others' evidence is the same without it.
     kept = [row for row, tag in enumerate(recalled.tags) if tag.tag_id not in each.gold]
-    return Posed(each, [recalled.tags[row] for row in kept], recalled.evidence[kept])
+    return Posed(each, [recalled.tags[row] for row in kept], recalled.evidence[kept, : surroundings.features])
 
 
-def _without(hits: Hits, gone: AbstractSet[str], tags: TagView) -> Hits:
-    """What a search finds where these tags, and notes that carry no other, have never been."""
+def _without(hits: Hits, note_id: str, gone: AbstractSet[str], tags: TagView) -> Hits:
+    """What a search for a note finds where these tags, and notes that carry no other, have never been.
+
+    Nearly: what notes that carry no other contribute to the covariance of all is left in it, but for the note's own part.
+    """
 
     def stays(tag_id: str) -> bool:
         tag = tags.resolve(tag_id)
         return tag is None or tag.tag_id not in gone
 
+    own: AbstractSet[str] = frozenset()
     notes: list[NoteHit] = []
     for hit in hits.notes:
+        if hit.note_id == note_id:
+            own = given_by_people(hit.edges)
         edges = tuple(edge for edge in hit.edges if stays(edge.tag_id))
         if edges or not hit.edges:
             notes.append(hit if len(edges) == len(hit.edges) else hit._replace(edges=edges))
-    return replace(hits, tags=tuple(hit for hit in hits.tags if stays(hit.tag_id)), notes=tuple(notes))
+    likeness = hits.likeness
+    if likeness is not None:
+        names = [name for tag_id in gone for name in (tag_id, *tags.merged(tag_id))]
+        likeness = likeness.leaving_out(own).without(names)
+    return replace(
+        hits,
+        tags=tuple(hit for hit in hits.tags if stays(hit.tag_id)),
+        notes=tuple(notes),
+        likeness=likeness,
+    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from streamproc.calibration.shapes import named
 from streamproc.events.codec import normalise_name
 from streamproc.events.note import Note
 from streamproc.events.tag import TagChange, TagPolicy
@@ -17,7 +18,7 @@ from streamproc.graph.evidence import FEATURES
 from streamproc.graph.hits import Graph
 from streamproc.graph.recall import Judged, TagView, recall
 from streamproc.graph.thresholds import Thresholds
-from streamproc.inference.calibration import CalibrationMap, Evidence, apply_map
+from streamproc.inference.calibration import CalibrationMap, apply_map
 from streamproc.inference.protocols import CandidateTag, Float32, Models, TaggingRequest
 from streamproc.inference.text import note_text
 
@@ -94,10 +95,10 @@ class Sample:
         return len(self.gold)
 
     @classmethod
-    def empty(cls, gold: Sequence[frozenset[str]] = ()) -> "Sample":
+    def empty(cls, gold: Sequence[frozenset[str]] = (), features: int = len(FEATURES)) -> "Sample":
         """Notes of which no candidate was recalled."""
         return cls(
-            np.zeros((0, len(FEATURES)), dtype=np.float32),
+            np.zeros((0, features), dtype=np.float32),
             np.zeros(0, dtype=np.float32),
             np.zeros(0, dtype=np.bool_),
             np.zeros(0, dtype=np.int64),
@@ -130,6 +131,7 @@ class Surroundings:
         judgements: of people, on notes of the history.
         thresholds: of recall.
         segments: how many passages of knowledge are searched for each note.
+        features: how many columns of the evidence the bundle's models read, and its map may hear: the first ones.
     """
 
     graph: Graph
@@ -137,6 +139,7 @@ class Surroundings:
     judgements: Judged
     thresholds: Thresholds
     segments: int = 0
+    features: int = len(FEATURES)
 
 
 def gold_of(note: Note, tags: TagView) -> frozenset[str]:
@@ -160,9 +163,7 @@ def draw(population: int, most: int, skip: int = 0) -> Places:
 
 def confidence_of(sample: Sample, calibration: CalibrationMap) -> Float64:
     """What the map makes of the models' probabilities, float64[rows]."""
-    return apply_map(
-        calibration, sample.probability, Evidence(FEATURES, sample.evidence, sample.tag.tolist())
-    )
+    return apply_map(calibration, sample.probability, named(sample.evidence, sample.tag.tolist()))
 
 
 async def take_sample(
@@ -194,7 +195,10 @@ async def take_sample(
             recall(each.note, found, surroundings.tags, surroundings.judgements, surroundings.thresholds)
             for each, found in zip(some, hits, strict=True)
         ]
-        posed = [Posed(each, found.tags, found.evidence) for each, found in zip(some, recalled, strict=True)]
+        posed = [
+            Posed(each, found.tags, found.evidence[:, : surroundings.features])
+            for each, found in zip(some, recalled, strict=True)
+        ]
         parts.append(await judged(posed, models))
         progress(start + len(some), len(labelled))
     return joined(parts)
@@ -218,7 +222,7 @@ async def judged(posed: Sequence[Posed], models: Models) -> Sample:
     ]
     gold = [each.labelled.gold for each in posed]
     if not requests:
-        return Sample.empty(gold)
+        return Sample.empty(gold, posed[0].evidence.shape[1] if posed else len(FEATURES))
     confidences = await models.calibrator.judge(requests, await models.tagger.score(requests))
     return Sample(
         evidence=np.concatenate([each.evidence for each in posed]),

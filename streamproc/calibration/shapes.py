@@ -1,14 +1,15 @@
 """How a column of the evidence enters a logistic regression: straight, or with a few bends."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from streamproc.graph.evidence import COLUMN
-from streamproc.inference.calibration import Term
+from streamproc.graph.evidence import COLUMN, FEATURES
+from streamproc.inference.calibration import Evidence, Term
 
-__all__ = ["Shape", "column_inputs", "column_shape", "shape_of"]
+__all__ = ["Shape", "column_inputs", "column_shape", "named", "shape_of"]
 
 Float64 = npt.NDArray[np.float64]
 Float32 = npt.NDArray[np.float32]
@@ -64,6 +65,11 @@ def shape_of(column: str, values: Float64, *, curved: bool) -> Shape | None:
             if hinges[-1] + least < knot < high - least:
                 hinges.append(float(knot))
     return Shape(column, high, scale, tuple(hinges))
+
+
+def named(evidence: Float32, tags: Sequence[str] = ()) -> Evidence:
+    """Evidence with the names of its columns, the first so many of ``FEATURES``."""
+    return Evidence(FEATURES[: evidence.shape[1]], evidence, tags)
 
 
 def column_shape(column: str, evidence: Float32, *, curved: bool) -> Shape | None:

@@ -250,8 +250,10 @@ def _samples_of_datasets(
     models = load_models(with_map(base, Identity()), load_settings().inference_threads)
     thresholds = Thresholds.of(base.manifest.recall)
     split = Split.TRAIN if leave_one_out else Split.VALID
+    features = len(base.manifest.tagger.features) if base.manifest.tagger else 0
     samples = [
-        dataset_sample(each, split, thresholds, models, most=MOST_NOTES, outside=outside) for each in prepared
+        dataset_sample(each, split, thresholds, models, most=MOST_NOTES, features=features, outside=outside)
+        for each in prepared
     ]
     asyncio.run(models.close())
     return even(samples)

@@ -7,6 +7,7 @@ from streamproc.calibration.outside import Twins, take_twins
 from streamproc.calibration.sample import Labelled, Surroundings, draw, joined, take_sample
 from streamproc.evaluation.dataset import Split
 from streamproc.evaluation.prepared import Prepared
+from streamproc.graph.evidence import FEATURES
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.protocols import Models
 
@@ -20,6 +21,7 @@ def dataset_sample(
     models: Models,
     *,
     most: int,
+    features: int = len(FEATURES),
     outside: bool = True,
     progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Twins:
@@ -31,6 +33,7 @@ def dataset_sample(
         thresholds: of recall.
         models: of a bundle without its calibration map.
         most: how many notes at the most.
+        features: how many columns of the evidence those models read.
         outside: whether they are also recalled as if their tags had never been.
         progress: told how many notes are done, and of how many.
     """
@@ -39,7 +42,9 @@ def dataset_sample(
     places = [labelled[place] for place in draw(len(labelled), most)]
     drawn = [Labelled(notes[place].note, frozenset(notes[place].gold)) for place in places]
     vectors = prepared.vectors[split][places]
-    around = Surroundings(prepared.graph, prepared.repository, prepared.judgements, thresholds)
+    around = Surroundings(
+        prepared.graph, prepared.repository, prepared.judgements, thresholds, features=features
+    )
     if outside:
         return asyncio.run(take_twins(drawn, vectors, around, models, progress))
     return Twins(asyncio.run(take_sample(drawn, vectors, around, models, progress)), None)

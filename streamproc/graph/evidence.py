@@ -13,9 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from streamproc.errors import BundleError
+from streamproc.graph.discriminant import LIKENESS
 from streamproc.knowledge.lexical import LexicalMatch
 
-__all__ = ["COLUMN", "FEATURES", "VOTE_SIZES", "Neighbourhood", "Votes", "evidence"]
+__all__ = ["COLUMN", "FEATURES", "VOTE_SIZES", "Neighbourhood", "Votes", "check_readable", "evidence"]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -49,11 +51,26 @@ FEATURES = (
     "tags_a_note",  # log of how many tags the voting notes have on average
     "agreement",  # probability that two voting notes, drawn by weight, were given the same tag
     "note_words",  # log(1 + words of the note)
+    *LIKENESS,  # what all labelled notes together say: see ``discriminant.Likeness.columns``
 )
-"""Names of the columns, in order. A bundle's tagger records the names it was trained on."""
+"""Names of the columns, in order. A bundle's tagger records the names it was trained on and reads the first so many: columns
+are added at the end only, so that older bundles keep working."""
 
 COLUMN = {name: column for column, name in enumerate(FEATURES)}
 """Name of a column → its place."""
+
+
+def check_readable(features: Sequence[str]) -> None:
+    """Make sure that a tagger reads what is gathered: the first so many columns.
+
+    Raises:
+        BundleError: it was trained on other evidence.
+    """
+    if tuple(features) != FEATURES[: len(features)]:
+        raise BundleError(
+            "the bundle's tagger was trained on other evidence than this version of streamproc gathers; "
+            "train it anew or use the bundle that ships with the package"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +110,7 @@ def evidence(
     around: Neighbourhood,
     words: LexicalMatch,
     passages: dict[int, float],
+    likeness: Float64 | None,
     note_words: int,
     sharpness: float,
 ) -> Float32:
@@ -104,6 +122,7 @@ def evidence(
         around: the votes.
         words: what the note's words have in common with the tags.
         passages: row → similarity of the nearest passage about the tag.
+        likeness: float64[tags, columns of ``LIKENESS``]; None: no note was labelled.
         note_words: length of the note.
         sharpness: of ``vote_sharp``.
 
@@ -127,7 +146,12 @@ def evidence(
             table[row, column] = similarity
     _words(table, tag_ids, words)
     table[:, 26] = np.log1p(note_words)
+    if likeness is not None:
+        table[:, _LIKENESS:] = likeness
     return table
+
+
+_LIKENESS = COLUMN[LIKENESS[0]]
 
 
 def _tally(models: Votes, people: Votes) -> Float64:

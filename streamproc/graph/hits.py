@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from streamproc.events.graph import Provenance
+from streamproc.graph.discriminant import Likeness
 
 __all__ = ["Edge", "Graph", "Hits", "NoteHit", "SegmentHit", "TagHit"]
 
@@ -48,6 +49,8 @@ class Hits:
     ``uses`` says on how many notes people put a tag, up to ``uses.COUNTED``; a tag that is not in it is on none.
     None: the graph does not know. Every hit of a search shares one, which never changes.
 
+    ``likeness`` says how much the note is like all the notes that people gave a tag to; None: there are none.
+
     Similarities are rounded to five digits before they are compared: the last bits of a product depend on
     how many vectors were multiplied at once, and must not change an order. Recall relies on both.
     """
@@ -56,6 +59,7 @@ class Hits:
     notes: tuple[NoteHit, ...]
     segments: tuple[SegmentHit, ...] = ()
     uses: Mapping[str, int] | None = None
+    likeness: Likeness | None = None
 
 
 class Graph(Protocol):

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from streamproc.graph.discriminant import Discriminant, Likeness, TagSums
 from streamproc.graph.hits import Edge, Hits, NoteHit, SegmentHit, TagHit
 from streamproc.graph.uses import counted, given_by_people
 
@@ -14,6 +15,8 @@ Float32 = npt.NDArray[np.float32]
 
 # Vectors searched at a time: their similarities to a graph of 35,000 notes take 36 MB.
 _CHUNK = 256
+
+_SUMMED = 4096  # notes whose labels are counted at a time
 
 _DIGITS = 5  # to which similarities are rounded, as ``hits.Hits`` has it
 _SURPLUS = 4  # taken beyond those wanted, so that ties at the end fall the same way however rounding fell
@@ -51,13 +54,15 @@ class MemoryGraph:
         self._segment_ids = list(segment_ids)
         self._segment_vectors = segment_vectors
         self._uses: Mapping[str, int] | None = None
+        self._discriminant: Discriminant | None = None
 
     def append(self, note_ids: Sequence[str], vectors: Float32, edges: Sequence[tuple[Edge, ...]]) -> None:
         """Add notes, as the write-back does."""
         self._note_ids += note_ids
         self._note_vectors = np.concatenate([self._note_vectors, vectors])
         self._edges += edges
-        self._uses = None
+        if any(given_by_people(each) for each in edges):
+            self._uses = None
 
     def relabel(self, place: int, edges: tuple[Edge, ...]) -> None:
         """Replace the edges of the note at this place."""
@@ -71,13 +76,16 @@ class MemoryGraph:
     def nearest(self, vectors: Float32, *, tags: int, notes: int, segments: int = 0) -> list[Hits]:
         """The same outside an event loop."""
         if self._uses is None:
-            self._uses = counted(given_by_people(edges) for edges in self._edges)
+            self._uses, self._discriminant = self._peoples_word()
         found: list[Hits] = []
         for start in range(0, len(vectors), _CHUNK):
             chunk = vectors[start : start + _CHUNK]
             near_tags = _top(chunk @ self._tag_vectors.T, tags, self._tag_ids)
             near_notes = _top(chunk @ self._note_vectors.T, notes, self._note_ids)
             near_segments: list[list[tuple[float, int]]] = [[] for _ in chunk]
+            likenesses: Sequence[Likeness | None] = [None] * len(chunk)
+            if self._discriminant is not None:
+                likenesses = self._discriminant.likenesses(chunk)
             if segments and self._segment_vectors is not None:
                 near_segments = _top(chunk @ self._segment_vectors.T, segments, self._segment_ids)
             found += [
@@ -96,10 +104,23 @@ class MemoryGraph:
                         ]
                     ),
                     uses=self._uses,
+                    likeness=likeness,
                 )
-                for of_tags, of_notes, of_segments in zip(near_tags, near_notes, near_segments, strict=True)
+                for of_tags, of_notes, of_segments, likeness in zip(
+                    near_tags, near_notes, near_segments, likenesses, strict=True
+                )
             ]
         return found
+
+    def _peoples_word(self) -> tuple[Mapping[str, int], Discriminant | None]:
+        """What people's labels say: how often each tag is used, and on what notes."""
+        labels = [given_by_people(edges) for edges in self._edges]
+        labelled = [place for place, tags in enumerate(labels) if tags]
+        sums = TagSums(self._note_vectors.shape[1])
+        for start in range(0, len(labelled), _SUMMED):
+            some = labelled[start : start + _SUMMED]
+            sums.add([labels[place] for place in some], self._note_vectors[some])
+        return counted(labels), sums.discriminant()
 
 
 def _top(similarities: Float32, count: int, ids: Sequence[str]) -> list[list[tuple[float, int]]]:

@@ -1,7 +1,7 @@
 """Recall: from what the graph found to candidate tags, each with its evidence (LLM4Tag, 3.1).
 
 Three paths lead to a tag. C2T: the tag's vector is near. C2C2T: notes near this one carry it; they
-vote. Lexical: its words stand in the note. Edges are read as they were written; redirects and people's
+vote, and so do all labelled notes together. Lexical: its words stand in the note. Edges are read as they were written; redirects and people's
 judgements are applied here, at the moment of reading, so that both take effect at once.
 
 The guard against self-reinforcement: only people's words (a judgement, an import, an author's tag) vote.
@@ -22,6 +22,7 @@ from streamproc.events.graph import Provenance
 from streamproc.events.note import Note
 from streamproc.events.tag import TagChange, TagPolicy
 from streamproc.events.tagged import NeighbourEvidence, RecallPath, TagEvidence
+from streamproc.graph.discriminant import Likeness
 from streamproc.graph.evidence import COLUMN, FEATURES, Neighbourhood, Votes, evidence
 from streamproc.graph.hits import Edge, Hits
 from streamproc.graph.thresholds import Thresholds
@@ -111,6 +112,7 @@ def recall(
     poll = _vote(pool, judgements, thresholds)
     for tag_id, _ in pool.named[: thresholds.max_lexical]:
         pool.row(tag_id)
+    likeness = _likeness(pool, thresholds)
     own: dict[int, bool] = {}
     for tag_id, correct in judgements.of(note.note_id).items():
         row = pool.row(tag_id)
@@ -122,6 +124,7 @@ def recall(
         around=poll.neighbourhood(len(pool.tags)),
         words=pool.words,
         passages=_passages(pool, repository),
+        likeness=None if likeness is None else likeness.columns(pool.names()),
         note_words=note.title.count(" ") + note.text.count(" ") + 2,
         sharpness=thresholds.sharpness,
     )
@@ -153,7 +156,7 @@ def explain(recalled: Recalled, candidate: int) -> tuple[tuple[RecallPath, ...],
     paths = []
     if cosine is not None:
         paths.append(RecallPath.C2T)
-    if neighbours:
+    if neighbours or row in pool.likely:  # all labelled notes are neighbours, too far to be named
         paths.append(RecallPath.C2C2T)
     if span is not None or any(tag_id == named for named, _ in pool.named):
         paths.append(RecallPath.LEXICAL)
@@ -181,8 +184,10 @@ class _Pool:
         "cosines",
         "hits",
         "least_confidence",
+        "likely",
         "named",
         "note",
+        "own",
         "passages",
         "repository",
         "rows",
@@ -201,6 +206,11 @@ class _Pool:
         self.cosines: dict[int, float] = {}
         self.voters: list[_Voter] = []
         self.passages: list[tuple[str, set[int]]] = []
+        self.likely: list[int] = []
+        # The tags that people gave this very note, where the graph has it already.
+        self.own = given_by_people(
+            edge for hit in hits.notes if hit.note_id == note.note_id for edge in hit.edges
+        )
         self.words: LexicalMatch = repository.lexical.match(note.title, note.text)
         exact = self.words.exact
         # Names that stand in the note before words that merely resemble; the title before the text.
@@ -222,6 +232,11 @@ class _Pool:
                 self.tags.append(tag)
             self.rows[tag_id] = row
         return row
+
+    def names(self) -> list[tuple[str, ...]]:
+        """The ids that stand for each tag: its own, then those merged into it."""
+        merged = self.repository.merged
+        return [(tag.tag_id, *merged(tag.tag_id)) for tag in self.tags]
 
     def carriers(self, row: int) -> Iterator[NeighbourEvidence]:
         """The neighbours that carry the tag, by a word that counts, nearest first."""
@@ -249,6 +264,19 @@ def _near_tags(pool: _Pool, thresholds: Thresholds) -> None:
         row = pool.row(hit.tag_id)
         if row >= 0 and row not in cosines:  # a merged tag's vector may be nearer than its successor's
             cosines[row] = hit.similarity
+
+
+def _likeness(pool: _Pool, thresholds: Thresholds) -> Likeness | None:
+    """C2C2T at large: the tags whose labelled notes, all together, are most like this one."""
+    found = pool.hits.likeness
+    if found is None:
+        return None
+    likeness = found.leaving_out(pool.own)
+    for tag_id in likeness.best(thresholds.max_likely):
+        row = pool.row(tag_id)
+        if row >= 0 and row not in pool.likely:
+            pool.likely.append(row)
+    return likeness
 
 
 class _Ballots:
@@ -395,19 +423,21 @@ def _choose(
     confirmed = [row for row, correct in own.items() if correct]
     if not thresholds.fusion:
         voted = _first(votes, votes > 0, tags, thresholds.max_neighbour_tag)
-        in_turn = dict.fromkeys(confirmed + near + voted + named)
+        in_turn = dict.fromkeys(confirmed + near + voted + named + pool.likely)
         return [row for row in in_turn if own.get(row, True)][: thresholds.candidates]
     union = votes > 0
     if np.count_nonzero(union) > thresholds.max_neighbour_tag:
         voted = _first(votes, union, tags, thresholds.max_neighbour_tag)
         union[:] = False
         union[voted] = True
-    union[near + named] = True
+    union[near + named + pool.likely] = True
     union[list(own)] = False
     reserved = [row for row in near[: thresholds.reserved_content_tag] if row not in own]
     room = thresholds.candidates - len(confirmed)
     scores = table @ _weights(thresholds)
-    best = _best(scores, union, votes > 0, tags, room, thresholds.carried)
+    carried = votes > 0
+    carried[pool.likely] = True
+    best = _best(scores, union, carried, tags, room, thresholds.carried)
     if new:
         reserved += _first(scores, union & _mask(new, len(tags)), tags, thresholds.reserved_new_tag)
     missing = [row for row in dict.fromkeys(reserved) if row not in best]
@@ -439,8 +469,7 @@ def _without_history(pool: _Pool, judgements: Judged, thresholds: Thresholds) ->
     rare = [(row, tag_id) for row in found if uses.get(tag_id := tags[row].tag_id, 0) <= few]
     if not rare:
         return []
-    own_id = pool.note.note_id
-    own = given_by_people(edge for hit in pool.hits.notes if hit.note_id == own_id for edge in hit.edges)
+    own = pool.own
     new = []
     for row, tag_id in rare:
         names = (tag_id, *pool.repository.merged(tag_id))

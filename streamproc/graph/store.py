@@ -14,6 +14,7 @@ import numpy as np
 from streamproc.graph.access import Row, Rows
 from streamproc.graph.answers import Found, in_order, notes_in_order
 from streamproc.graph.collections import OFFSET_DIMENSION, CollectionNames, Layout, create_missing
+from streamproc.graph.discriminant import Likeness
 from streamproc.graph.hits import Hits, NoteHit, SegmentHit, TagHit
 from streamproc.graph.keys import from_row_key, split_note_key, to_row_key
 from streamproc.graph.milvus import GraphAddress, Milvus
@@ -27,7 +28,7 @@ from streamproc.graph.rows import (
     unpack_details,
     unpack_edges,
 )
-from streamproc.graph.use_counts import PeoplesTags, UseCounts
+from streamproc.graph.tag_history import Labels, TagHistory
 from streamproc.graph.uses import given_by_people
 from streamproc.graph.view import Partition
 
@@ -66,7 +67,7 @@ class MilvusGraph:
         self._layout = layout
         self._names = layout.names
         # Nobody else writes to a file; to a server other workers do.
-        self._uses = UseCounts(self._peoples_tags, shared=not milvus.address.is_local)
+        self._history = TagHistory(self._labels, layout.dimension, shared=not milvus.address.is_local)
         self._unflushed = dict.fromkeys((self._names.notes, self._names.tags, self._names.segments), 0)
 
     @classmethod
@@ -142,21 +143,25 @@ class MilvusGraph:
         if not len(vectors):
             return []
         queries = np.ascontiguousarray(vectors, dtype=np.float32)
-        uses = await self._uses.current()
+        history = await self._history.current()
         found_tags, found_notes, found_segments = await asyncio.gather(
             self._nearest(self._names.tags, queries, tags),
             self._nearest_notes(queries, notes),
             self._nearest(self._names.segments, queries, segments),
         )
+        likenesses: Sequence[Likeness | None] = [None] * len(queries)
+        if history.discriminant is not None:
+            likenesses = history.discriminant.likenesses(queries)
         return [
             Hits(
                 tuple(TagHit(identifier, similarity) for identifier, similarity in near_tags),
                 near_notes,
                 tuple(SegmentHit(identifier, similarity) for identifier, similarity in near_segments),
-                uses,
+                history.uses,
+                likeness,
             )
-            for near_tags, near_notes, near_segments in zip(
-                found_tags, found_notes, found_segments, strict=True
+            for near_tags, near_notes, near_segments, likeness in zip(
+                found_tags, found_notes, found_segments, likenesses, strict=True
             )
         ]
 
@@ -181,23 +186,28 @@ class MilvusGraph:
         Raises:
             OutputTooLargeError: the edges of a note exceed a column.
         """
+        keys, vectors = [row.note.key for row in rows], self._matrix([row.vector for row in rows])
+        before = await self._vectors(self._history.held(keys))
         await self._write(
             self._names.notes,
             Rows(
-                [row.note.key for row in rows],
-                self._matrix([row.vector for row in rows]),
+                keys,
+                vectors,
                 {
                     "edges": [pack_edges(row.note.tags) for row in rows],
                     "details": [pack_details(row.note) for row in rows],
                 },
             ),
         )
-        self._uses.put({row.note.key: given_by_people(row.note.tags) for row in rows})
+        labels = Labels(keys, [given_by_people(row.note.tags) for row in rows], vectors)
+        await self._history.put(labels, before)
 
     async def delete_notes(self, keys: Sequence[str]) -> None:
         """Remove rows of notes; those that are not there do no harm."""
+        before = await self._vectors(self._history.held(keys))
         await self._delete(self._names.notes, keys)
-        self._uses.put(dict.fromkeys(keys, frozenset()))
+        gone = Labels(keys, [frozenset()] * len(keys), self._matrix([]))
+        await self._history.put(gone, before)
 
     async def write_tags(self, rows: Sequence[VertexRow]) -> None:
         """Write tags blindly."""
@@ -216,7 +226,7 @@ class MilvusGraph:
         await self._delete(self._names.segments, [to_row_key(segment_id) for segment_id in segment_ids])
 
     async def warm_up(self) -> None:
-        """Search once: the first search counts the uses of tags and loads what it reads, seconds on a large graph.
+        """Search once: the first search reads all labels and loads what it searches, seconds on a large graph.
 
         Raises:
             DependencyDownError: the graph cannot be reached.
@@ -287,17 +297,27 @@ class MilvusGraph:
         await self._milvus.call(
             lambda client, timeout: create_missing(client, self._layout, timeout, replace=True)
         )
-        self._uses.forget()
+        self._history.forget()
 
     async def close(self) -> None:
         """Let go of Milvus; a ``.db`` may then be opened by another process."""
-        await self._uses.close()
+        await self._history.close()
         await self._milvus.close()
 
-    async def _peoples_tags(self) -> AsyncIterator[PeoplesTags]:
+    async def _labels(self) -> AsyncIterator[Labels]:
         """The tags that people put on each note, by key of the row, a page at a time."""
-        async for rows in self._pages("edges"):
-            yield await asyncio.to_thread(_peoples_tags, rows)
+        async for rows in self._pages("edges", "vector"):
+            yield await asyncio.to_thread(_labels, rows)
+
+    async def _vectors(self, keys: Sequence[str]) -> dict[str, Float32]:
+        """Vectors of rows as they are now; keys without a row are left out."""
+        found: dict[str, Float32] = {}
+        for some in _chunks(keys, CALL_ROWS):
+            rows = await self._milvus.rows(
+                lambda access, some: access.read(self._names.notes, some, ("vector",)), some
+            )
+            found.update((row["key"], np.asarray(row["vector"], dtype=np.float32)) for row in rows)
+        return found
 
     async def _pages(self, *columns: str) -> AsyncIterator[Sequence[Row]]:
         """Some columns of every row of the notes, a page at a time, in order of key."""
@@ -371,8 +391,14 @@ def _stored(row: Row) -> StoredNote:
     return unpack_details(note_id, origin, row["edges"], row["details"])
 
 
-def _peoples_tags(rows: Sequence[Row]) -> PeoplesTags:
-    return {row["key"]: given_by_people(unpack_edges(row["edges"])) for row in rows}
+def _labels(rows: Sequence[Row]) -> Labels:
+    tags = [given_by_people(unpack_edges(row["edges"])) for row in rows]
+    labelled = [row for row, each in zip(rows, tags, strict=True) if each]
+    return Labels(
+        [row["key"] for row in labelled],
+        [each for each in tags if each],
+        np.array([row["vector"] for row in labelled], dtype=np.float32),
+    )
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

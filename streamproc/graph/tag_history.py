@@ -1,117 +1,227 @@
-"""How often people use each tag of a stored graph: counted once when it is opened, kept current after that."""
+"""What people's labels say of each tag of a stored graph: read once when it is opened, kept current after that.
+
+How often a tag is used, and what its notes have in common: see :mod:`~streamproc.graph.uses` and
+:mod:`~streamproc.graph.discriminant`. Memory grows with the tags by a vector each, and with the labelled notes by their keys.
+"""
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from streamproc.errors import StreamprocError
+from streamproc.graph.discriminant import Discriminant, Float32, TagSums
 from streamproc.graph.uses import TagUses
 
-__all__ = ["PeoplesTags", "UseCounts"]
+__all__ = ["History", "Labels", "TagHistory"]
 
-PeoplesTags = Mapping[str, frozenset[str]]
-"""Key of a note's row → the tags that people put on the note; none: the row is gone or has no such tag."""
+REREAD_SECONDS = 60.0
+"""Least time between two readings of a graph that other workers write to as well."""
 
-Scan = Callable[[], AsyncIterator[PeoplesTags]]
-
-RECOUNT_SECONDS = 60.0
-"""Least time between two counts of a graph that other workers write to as well."""
-
-_RECOUNT_SHARE = 0.02  # of the time that may be spent on counting anew
+_REREAD_SHARE = 0.02  # of the time that may be spent on reading anew
+_REST = 10.0  # times as long as a discriminant took to make the last one serves, whatever is written
 
 _log = logging.getLogger(__name__)
 
 
-class UseCounts:
-    """The counts of one open graph.
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """Some rows of notes and what people say of them.
 
-    What this process writes is counted at once. What other workers write is seen with the next count, which runs
+    Attributes:
+        keys: of the rows.
+        tags: of each, the ids that it has by people's word; none: the row is gone or has no such tag.
+        vectors: float32[rows, dimension]; those of rows without tags are not looked at.
+    """
+
+    keys: Sequence[str]
+    tags: Sequence[frozenset[str]]
+    vectors: Float32
+
+
+Scan = Callable[[], AsyncIterator[Labels]]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What people's labels say, as of one moment.
+
+    Attributes:
+        uses: tag id → on how many notes people put it, as ``TagUses.counts`` has it.
+        discriminant: what those notes have in common; None: there are none.
+    """
+
+    uses: Mapping[str, int]
+    discriminant: Discriminant | None
+
+
+class TagHistory:
+    """The history of one open graph.
+
+    What this process writes counts at once. What other workers write is seen with the next reading, which runs
     in the background; meanwhile the last one holds.
 
     Args:
-        scan: reads the tags of every row, a page at a time.
+        scan: reads the labels of every row, a page at a time.
+        dimension: of the vectors.
         shared: whether others write to the graph, too.
-        recount_seconds: least time between two counts of a shared graph.
+        reread_seconds: least time between two readings of a shared graph.
     """
 
-    def __init__(self, scan: Scan, *, shared: bool, recount_seconds: float = RECOUNT_SECONDS) -> None:
+    def __init__(
+        self, scan: Scan, dimension: int, *, shared: bool, reread_seconds: float = REREAD_SECONDS
+    ) -> None:
         self._scan = scan
+        self._dimension = dimension
         self._shared = shared
-        self._recount_seconds = recount_seconds
-        self._uses: TagUses | None = None
+        self._reread_seconds = reread_seconds
+        self._told: _Told | None = None
+        self._next: _Told | None = None
         self._due = 0.0
-        self._meanwhile: list[PeoplesTags] | None = None
-        self._counting: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
 
-    async def current(self) -> Mapping[str, int]:
-        """Tag id → on how many notes people put it, as ``TagUses.counts`` has it.
+    async def current(self) -> History:
+        """What people's labels say.
 
         Raises:
-            DependencyDownError: the graph was never counted, and cannot be reached.
+            DependencyDownError: the graph was never read, and cannot be reached.
             DeadlineError: likewise, and it did not answer in time.
         """
-        while self._uses is None:
-            await asyncio.shield(self._count())
+        while (told := self._told) is None:
+            await asyncio.shield(self._read())
         if self._shared and time.monotonic() >= self._due:
-            self._count()
-        return self._uses.counts()
+            self._read()
+        return await told.history()
 
-    def put(self, written: PeoplesTags) -> None:
-        """Rows were written or removed."""
-        if self._meanwhile is not None:
-            self._meanwhile.append(written)
-        if self._uses is not None:
-            _apply(self._uses, written)
+    def held(self, keys: Collection[str]) -> list[str]:
+        """Those of the rows that count, and whose vectors are needed before they are replaced or removed."""
+        known = [each.tags for each in (self._told, self._next) if each is not None]
+        return [key for key in keys if any(key in tags for tags in known)]
+
+    async def put(self, written: Labels, before: Mapping[str, Float32]) -> None:
+        """Rows were written or removed.
+
+        Args:
+            written: the rows as they are now.
+            before: key → vector, of the rows that were ``held``.
+        """
+        for each in (self._told, self._next):
+            if each is not None:
+                await each.put(written, before)
 
     def forget(self) -> None:
         """The graph was emptied."""
-        self._uses = TagUses()
-        self._meanwhile = None
+        self._told, self._next = _Told(self._dimension), None
 
     async def close(self) -> None:
-        """Stop counting."""
-        if self._counting is not None:
-            self._counting.cancel()
+        """Stop reading."""
+        if self._reading is not None:
+            self._reading.cancel()
             with suppress(asyncio.CancelledError, StreamprocError):
-                await self._counting
+                await self._reading
 
-    def _count(self) -> "asyncio.Task[None]":
-        """The count that is running, or a new one."""
-        if self._counting is None or self._counting.done():
-            self._counting = asyncio.get_running_loop().create_task(
-                self._counted(), name="count uses of tags"
+    def _read(self) -> "asyncio.Task[None]":
+        """The reading that is under way, or a new one."""
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.get_running_loop().create_task(
+                self._read_all(), name="read people's labels"
             )
-            self._counting.add_done_callback(_log_failure)
-        return self._counting
+            self._reading.add_done_callback(_log_failure)
+        return self._reading
 
-    async def _counted(self) -> None:
+    async def _read_all(self) -> None:
         began = time.monotonic()
-        self._due = began + self._recount_seconds
-        uses = TagUses()
-        meanwhile: list[PeoplesTags] = []
-        self._meanwhile = meanwhile
+        self._due = began + self._reread_seconds
+        told = self._next = _Told(self._dimension)
         try:
             async for page in self._scan():
-                await asyncio.to_thread(_apply, uses, page)
-            if self._meanwhile is not meanwhile:
+                await told.read(page)
+            if self._next is not told:
                 return  # the graph was emptied, and what was read of it is no more
-            # A page may be older than a write: the writes have the last word.
-            for written in meanwhile:
-                _apply(uses, written)
         finally:
-            self._meanwhile = None
-        self._uses = uses
+            if self._next is told:
+                self._next = None
+        told.written.clear()
+        self._told = told
         ended = time.monotonic()
-        self._due = ended + max(self._recount_seconds, (ended - began) / _RECOUNT_SHARE)
+        self._due = ended + max(self._reread_seconds, (ended - began) / _REREAD_SHARE)
 
 
-def _apply(uses: TagUses, written: PeoplesTags) -> None:
-    for key, tags in written.items():
-        uses.put(key, tags)
+class _Told:
+    """What was told of the rows so far.
+
+    Attributes:
+        tags: key of each row that counts → its tags.
+        written: keys of the rows that were written while the graph was being read: a page may be older.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        self.tags: dict[str, frozenset[str]] = {}
+        self.written: set[str] = set()
+        self._uses = TagUses()
+        self._sums = TagSums(dimension)
+        self._history: History | None = None
+        self._changed = False
+        self._rested = 0.0  # from when on the discriminant may be made anew
+        self._one_at_a_time = asyncio.Lock()
+
+    async def read(self, page: Labels) -> None:
+        """Count the rows of a page, but those of which something newer was told."""
+        async with self._one_at_a_time:
+            known = self.written | self.tags.keys()
+            new = [place for place, key in enumerate(page.keys) if page.tags[place] and key not in known]
+            await asyncio.to_thread(self._add, page, new)
+
+    async def put(self, written: Labels, before: Mapping[str, Float32]) -> None:
+        """Count rows as they are now."""
+        async with self._one_at_a_time:
+            self.written.update(written.keys)
+            last = {key: place for place, key in enumerate(written.keys)}
+            held = [key for key in last if key in self.tags]
+            for key in held:
+                tags, vector = self.tags.pop(key), before.get(key)
+                if vector is None and written.tags[last[key]]:
+                    vector = written.vectors[last[key]]  # what was written was read before it was told
+                if vector is not None:
+                    self._sums.add([tags], vector[None], -1)
+            for key, place in last.items():
+                if not written.tags[place]:
+                    self._uses.put(key, ())
+            self._changed = self._changed or bool(held)
+            self._add(written, [place for place in last.values() if written.tags[place]])
+
+    async def history(self) -> History:
+        """What the rows say; later changes do not reach it."""
+        async with self._one_at_a_time:
+            if self._history is None or (self._changed and time.monotonic() >= self._rested):
+                began = time.monotonic()
+                discriminant = await asyncio.to_thread(self._sums.discriminant)
+                self._changed = False
+                ended = time.monotonic()
+                self._rested = ended + _REST * (ended - began)
+            else:
+                discriminant = self._history.discriminant
+            uses = self._uses.counts()
+            if (
+                self._history is None
+                or discriminant is not self._history.discriminant
+                or uses is not self._history.uses
+            ):
+                self._history = History(uses, discriminant)
+            return self._history
+
+    def _add(self, rows: Labels, places: Sequence[int]) -> None:
+        if not places:
+            return
+        for place in places:
+            self._uses.put(rows.keys[place], rows.tags[place])
+            self.tags[rows.keys[place]] = rows.tags[place]
+        self._sums.add([rows.tags[place] for place in places], rows.vectors[list(places)])
+        self._changed = True
 
 
-def _log_failure(count: "asyncio.Task[None]") -> None:
-    if not count.cancelled() and (error := count.exception()) is not None:
-        _log.warning("the uses of tags could not be counted: %s", error)
+def _log_failure(reading: "asyncio.Task[None]") -> None:
+    if not reading.cancelled() and (error := reading.exception()) is not None:
+        _log.warning("people's labels could not be read: %s", error)

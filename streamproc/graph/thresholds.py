@@ -20,6 +20,7 @@ class Thresholds:
         max_content_tag: most candidates taken by C2T.
         max_neighbour_tag: most candidates taken by C2C2T.
         max_lexical: most candidates taken by their words.
+        max_likely: most candidates taken because the note is like all the notes that have them.
         carried: how many candidates at most may be tags that voting notes carry, so that tags nobody near by
             has used yet, new ones among them, are considered whatever the votes say.
         reserved_content_tag: the nearest tags that stay whatever the fused score says.
@@ -43,6 +44,7 @@ class Thresholds:
     max_content_tag: int = 40
     max_neighbour_tag: int = 100
     max_lexical: int = 20
+    max_likely: int = 20
     carried: int = 24
     reserved_content_tag: int = 1
     reserved_new_tag: int = 5
@@ -79,6 +81,7 @@ PAPER = Thresholds(
     max_content_tag=15,
     max_neighbour_tag=5,
     max_lexical=0,
+    max_likely=0,
     reserved_content_tag=0,
     reserved_new_tag=0,
 )
@@ -87,17 +90,22 @@ PAPER = Thresholds(
 FITTED = Thresholds(
     fusion=MappingProxyType(
         {
-            "cosine": 1.0,
-            "best_neighbour": 4.1,
-            "vote_10": 0.5,
-            "vote_30": 0.6,
-            "vote_soft": 4.5,
-            "vote_sharp": 2.7,
+            "cosine": 0.5,
+            "best_neighbour": 1.0,
+            "vote_3": 0.2,
+            "vote_10": 0.4,
+            "vote_30": 0.7,
+            "vote_soft": 2.1,
+            "vote_sharp": 3.2,
             "vote_model": 24.0,
-            "exact_title": 1.3,
-            "exact_text": 1.2,
-            "bm25": 0.3,
-            "name_rarity": 1.0,
+            "exact_text": 1.0,
+            "bm25": 0.15,
+            "name_rarity": 0.6,
+            "likeness": 0.1,
+            "likeness_gap": 0.1,
+            "likeness_soft": 0.5,
+            "likeness_sharp": 0.5,
+            "likeness_cosine": 2.8,
         }
     )
 )

@@ -29,7 +29,7 @@ def confidences(yes_no: Float32, calibration: BoundMap, requests: Sequence[Taggi
     """
     evidence = Evidence(
         calibration.columns,
-        evidence_rows(requests),
+        evidence_rows(requests, len(calibration.columns)),
         [candidate.tag_id for request in requests for candidate in request.candidates],
     )
     calibrated = apply_map(calibration.calibration, yes_probability(yes_no), evidence)

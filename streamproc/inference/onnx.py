@@ -85,7 +85,7 @@ def _tagger(bundle: Bundle, spec: TaggerSpec, pool: WorkPool) -> Tagger:
     file, features = bundle.file(spec.file), len(spec.features)
     if spec.text is None:
         session = open_session(file, inputs={"evidence": (None, features)}, outputs={"logit": (None,)})
-        return OnnxTagger(session, spec.version, pool)
+        return OnnxTagger(session, spec.version, features, pool)
     session = open_session(
         file,
         inputs={
@@ -100,7 +100,7 @@ def _tagger(bundle: Bundle, spec: TaggerSpec, pool: WorkPool) -> Tagger:
         note_tokens=spec.text.note_tokens,
         candidate_tokens=spec.text.candidate_tokens,
     )
-    return OnnxMarkerTagger(session, spec.version, tokenizer, pool)
+    return OnnxMarkerTagger(session, spec.version, features, tokenizer, pool)
 
 
 def load_encoder(bundle: Bundle, threads: int = 0) -> "OnnxEncoder":
@@ -174,11 +174,13 @@ class OnnxTagger:
     Args:
         session: ``evidence float32[rows, features] -> logit float32[rows]``.
         version: of the model.
+        features: how many columns of the evidence it reads: the first ones.
         pool: runs it off the event loop.
     """
 
-    def __init__(self, session: Any, version: str, pool: WorkPool) -> None:
+    def __init__(self, session: Any, version: str, features: int, pool: WorkPool) -> None:
         self._session = session
+        self._features = features
         self._pool = pool
         self.version = version
 
@@ -186,7 +188,9 @@ class OnnxTagger:
         """One array a request: logit float32[candidates]."""
         if not requests:
             return []
-        rows = await _run(self._pool, self._session, "logit", {"evidence": evidence_rows(requests)})
+        rows = await _run(
+            self._pool, self._session, "logit", {"evidence": evidence_rows(requests, self._features)}
+        )
         return per_request(rows, requests)
 
 
@@ -210,7 +214,7 @@ class OnnxCalibrator:
         """One array a request: confidence float32[candidates] within (0, 1)."""
         if not requests:
             return []
-        features = {"features": judge_rows(requests, logits)}
+        features = {"features": judge_rows(requests, logits, len(self._calibration.columns))}
         yes_no = await _run(self._pool, self._session, "logits", features)
         return per_request(confidences(yes_no, self._calibration, requests), requests)
 

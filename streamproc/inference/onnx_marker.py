@@ -22,12 +22,16 @@ class OnnxMarkerTagger:
         session: ``note_ids, candidate_ids, evidence -> logit``, as :class:`~streamproc.inference.manifest.TaggerSpec`
             describes them.
         version: of the model.
+        features: how many columns of the evidence it reads: the first ones.
         tokenizer: with the budgets of the model.
         pool: runs the notes.
     """
 
-    def __init__(self, session: Any, version: str, tokenizer: MarkerTokenizer, pool: WorkPool) -> None:
+    def __init__(
+        self, session: Any, version: str, features: int, tokenizer: MarkerTokenizer, pool: WorkPool
+    ) -> None:
         self._session = session
+        self._features = features
         self._tokenizer = tokenizer
         self._pool = pool
         self.version = version
@@ -43,7 +47,7 @@ class OnnxMarkerTagger:
             inputs = {
                 "note_ids": self._tokenizer.note(request.note_text),
                 "candidate_ids": self._tokenizer.candidates(request.candidates),
-                "evidence": request.evidence[None].astype(np.float32, copy=False),
+                "evidence": request.evidence[None, :, : self._features].astype(np.float32, copy=False),
             }
             logits[position] = self._session.run(["logit"], inputs)[0][0]
 

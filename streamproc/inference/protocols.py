@@ -60,7 +60,8 @@ class TaggingRequest:
     Attributes:
         note_text: title, category and text.
         candidates: the recalled tags.
-        evidence: float32[candidates, features]; its columns are those the bundle's tagger names.
+        evidence: float32[candidates, features]; its first columns are those the bundle's tagger names. What was gathered
+            beyond them is for newer bundles.
     """
 
     note_text: str

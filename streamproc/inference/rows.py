@@ -13,23 +13,27 @@ from streamproc.inference.protocols import Float32, TaggingRequest
 __all__ = ["evidence_rows", "judge_rows", "per_request"]
 
 
-def evidence_rows(requests: Sequence[TaggingRequest]) -> Float32:
+def evidence_rows(requests: Sequence[TaggingRequest], features: int) -> Float32:
     """The tagger's input: float32[rows, features], the candidates of all requests in order.
 
     Args:
         requests: at least one.
+        features: how many columns of the evidence the models read: the first ones.
     """
-    return np.concatenate([request.evidence for request in requests]).astype(np.float32, copy=False)
+    rows = np.concatenate([request.evidence[:, :features] for request in requests])
+    return rows.astype(np.float32, copy=False)
 
 
-def judge_rows(requests: Sequence[TaggingRequest], logits: Sequence[Float32]) -> Float32:
+def judge_rows(requests: Sequence[TaggingRequest], logits: Sequence[Float32], features: int) -> Float32:
     """The calibrator's input: float32[rows, features + 1], the evidence followed by the tagger's logit.
 
     Args:
         requests: at least one.
         logits: float32[candidates] a request, of the same candidates.
+        features: as for ``evidence_rows``.
     """
-    return np.column_stack([evidence_rows(requests), np.concatenate(logits)]).astype(np.float32, copy=False)
+    rows = np.column_stack([evidence_rows(requests, features), np.concatenate(logits)])
+    return rows.astype(np.float32, copy=False)
 
 
 def per_request(rows: Float32, requests: Sequence[TaggingRequest]) -> list[Float32]:

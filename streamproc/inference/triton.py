@@ -86,10 +86,12 @@ def load_triton_models(settings: Settings, bundle: Bundle) -> Models:
 
 def _tagger(bundle: Bundle, spec: TaggerSpec, encoder: "TritonEncoder") -> Tagger:
     if spec.text is None:
-        return TritonTagger(encoder.connection, spec.version)
+        return TritonTagger(encoder.connection, spec.version, len(spec.features))
     budgets = {"note_tokens": spec.text.note_tokens, "candidate_tokens": spec.text.candidate_tokens}
     tokenizer = MarkerTokenizer(bundle.file(bundle.manifest.encoder.tokenizer), **budgets)
-    return TritonMarkerTagger(encoder.connection, spec.version, tokenizer, **budgets, pool=encoder.pool)
+    return TritonMarkerTagger(
+        encoder.connection, spec.version, len(spec.features), tokenizer, **budgets, pool=encoder.pool
+    )
 
 
 def load_triton_encoder(settings: Settings, bundle: Bundle) -> "TritonEncoder":
@@ -166,17 +168,20 @@ class TritonTagger:
     Args:
         connection: to the server.
         version: of the model, as the bundle names it.
+        features: how many columns of the evidence it reads: the first ones.
     """
 
-    def __init__(self, connection: TritonConnection, version: str) -> None:
+    def __init__(self, connection: TritonConnection, version: str, features: int) -> None:
         self._connection = connection
+        self._features = features
         self.version = version
 
     async def score(self, requests: Sequence[TaggingRequest]) -> list[Float32]:
         """One array a request: logit float32[candidates]."""
         if not requests:
             return []
-        rows = await _infer_rows(self._connection, TAGGER, "evidence", evidence_rows(requests))
+        evidence = evidence_rows(requests, self._features)
+        rows = await _infer_rows(self._connection, TAGGER, "evidence", evidence)
         return per_request(rows.reshape(-1), requests)
 
 
@@ -198,7 +203,8 @@ class TritonCalibrator:
         """One array a request: confidence float32[candidates] within (0, 1)."""
         if not requests:
             return []
-        yes_no = await _infer_rows(self._connection, CALIBRATOR, "features", judge_rows(requests, logits))
+        features = judge_rows(requests, logits, len(self._calibration.columns))
+        yes_no = await _infer_rows(self._connection, CALIBRATOR, "features", features)
         return per_request(confidences(yes_no.reshape(-1, 2), self._calibration, requests), requests)
 
 

@@ -45,6 +45,7 @@ class TritonMarkerTagger:
     Args:
         connection: to the server.
         version: of the model, as the bundle names it.
+        features: how many columns of the evidence it reads: the first ones.
         tokenizer: with the budgets of the model.
         note_tokens: most tokens of a note.
         candidate_tokens: most tokens of a candidate.
@@ -55,6 +56,7 @@ class TritonMarkerTagger:
         self,
         connection: TritonConnection,
         version: str,
+        features: int,
         tokenizer: MarkerTokenizer,
         *,
         note_tokens: int,
@@ -62,6 +64,7 @@ class TritonMarkerTagger:
         pool: WorkPool,
     ) -> None:
         self._connection = connection
+        self._features = features
         self._tokenizer = tokenizer
         self._buckets = np.array(buckets(note_tokens))
         self._candidate_tokens = candidate_tokens
@@ -102,7 +105,7 @@ class TritonMarkerTagger:
                     first,
                     note_ids,
                     self._tokenizer.candidates(request.candidates[first : first + MAX_NOTE_CANDIDATES])[0],
-                    request.evidence[first : first + MAX_NOTE_CANDIDATES],
+                    request.evidence[first : first + MAX_NOTE_CANDIDATES, : self._features],
                 )
                 for first in range(0, len(request.candidates), MAX_NOTE_CANDIDATES)
             ]

@@ -23,6 +23,7 @@ from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.bundle import Bundle
 from streamproc.inference.calibration import Identity
 from streamproc.inference.calibration_file import map_of, models_digest, with_map
+from streamproc.inference.manifest import Manifest
 from streamproc.inference.protocols import Float32, Models
 from streamproc.pipeline.local import LocalFiles, LocalGraph, Progress, kept_directory, open_local_graph
 from streamproc.pipeline.tagging import SEGMENTS
@@ -30,7 +31,7 @@ from streamproc.pipeline.tagging import SEGMENTS
 __all__ = ["LocalFit", "OpenModels", "fit_to_files", "samples_of_files", "with_local_confidences"]
 
 
-FIT = 2
+FIT = 3
 """Which way of fitting a kept map comes from; those of another are fitted anew."""
 
 OpenModels = Callable[[Settings, Bundle], Models]
@@ -150,8 +151,7 @@ async def samples_of_files(
                 chosen, models.encoder, settings.cache_dir.expanduser(), Path(workspace), progress
             )
             try:
-                thresholds = Thresholds.of(bundle.manifest.recall)
-                return await _samples(graph, models, thresholds, progress, skip, outside=outside)
+                return await _samples(graph, models, bundle.manifest, progress, skip, outside=outside)
             finally:
                 await graph.store.close()
     finally:
@@ -161,7 +161,7 @@ async def samples_of_files(
 async def _samples(
     graph: LocalGraph,
     models: Models,
-    thresholds: Thresholds,
+    manifest: Manifest,
     progress: Progress,
     skip: int,
     *,
@@ -176,7 +176,12 @@ async def _samples(
     drawn = [labelled[place] for place in draw(len(labelled), MOST_NOTES, skip)]
     vectors = await _vectors(graph.store, [each.note.note_id for each in drawn])
     around = Surroundings(
-        graph.store, view, snapshot.judgements, thresholds, SEGMENTS if len(snapshot.segments) else 0
+        graph.store,
+        view,
+        snapshot.judgements,
+        Thresholds.of(manifest.recall),
+        SEGMENTS if len(snapshot.segments) else 0,
+        len(manifest.tagger.features) if manifest.tagger else 0,
     )
 
     def told(done: int, total: int) -> None:

@@ -10,7 +10,7 @@ from streamproc.events.codec import content_hash, normalise_name
 from streamproc.events.graph import GraphNote, GraphTag, Origin, Provenance, SimilarTo, pack_vector
 from streamproc.events.note import Note
 from streamproc.events.tagged import EmittedTag, ModelVersions, NoteOutcome, NoteTagged, RelatedNote
-from streamproc.graph.evidence import FEATURES
+from streamproc.graph.evidence import check_readable
 from streamproc.graph.hits import Graph, Hits
 from streamproc.graph.knowledge_view import KnowledgeView
 from streamproc.graph.recall import Recalled, explain, recall
@@ -62,7 +62,7 @@ class Pipeline:
         observer: shown what the models said of each note; None: nobody looks.
 
     Raises:
-        BundleError: the tagger was trained on other evidence.
+        BundleError: there is no tagger, or it was trained on evidence that this version does not gather.
     """
 
     def __init__(
@@ -77,14 +77,12 @@ class Pipeline:
         write_back: bool = True,
         observer: Observer | None = None,
     ) -> None:
-        if manifest.tagger is None or manifest.tagger.features != FEATURES:
-            raise BundleError(
-                f"the tagger of bundle {manifest.name}-{manifest.version} was trained on other evidence than this "
-                "version of streamproc gathers; train it anew or use the bundle that ships with the package"
-            )
+        if manifest.tagger is None:
+            raise BundleError(f"bundle {manifest.name}-{manifest.version} has no tagger: train one first")
         self._models = models
         self._graph = graph
         self._knowledge = knowledge
+        check_readable(manifest.tagger.features)
         self._thresholds = Thresholds.of(manifest.recall)
         self._languages = frozenset(manifest.languages)
         self._policy = policy

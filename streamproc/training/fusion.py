@@ -13,6 +13,7 @@ import numpy as np
 
 from streamproc.calibration.logistic import fit_logistic
 from streamproc.evaluation.prepared import Prepared
+from streamproc.graph.discriminant import LIKENESS
 from streamproc.graph.evidence import COLUMN, FEATURES
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.manifest import RecallFit
@@ -41,8 +42,9 @@ _RANKING = (
     "bm25",
     "name_rarity",
     "name_share",
+    *LIKENESS[:-1],
 )
-_NOTE = ("nearest_note", "near_10", "near_50", "tags_a_note", "agreement", "note_words")
+_NOTE = ("nearest_note", "near_10", "near_50", "tags_a_note", "agreement", "note_words", LIKENESS[-1])
 
 
 def fit_recall(

@@ -51,7 +51,9 @@ Random = np.random.Generator
 VOTE_COLUMNS = [
     column
     for name, column in COLUMN.items()
-    if name in {"best_neighbour", "mean_neighbour"} or name.startswith("vote_")
+    if name
+    in {"best_neighbour", "mean_neighbour", "likeness", "likeness_soft", "likeness_sharp", "likeness_cosine"}
+    or name.startswith("vote_")
 ]
 """Evidence that a tag which nobody has used yet cannot have."""
 
@@ -198,6 +200,7 @@ def without_votes(rows: Rows, random: Random, share: float = _NEW_TAG_SHARE) -> 
     """Some rows as if nobody had used their tag yet: no neighbour has it."""
     evidence = rows.evidence.copy()
     new = np.flatnonzero(random.random(len(evidence)) < share)
+    evidence[new, COLUMN["likeness_gap"]] -= evidence[new, COLUMN["likeness"]]
     evidence[new[:, None], VOTE_COLUMNS] = 0
     return replace(rows, evidence=evidence)
 

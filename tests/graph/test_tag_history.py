@@ -1,4 +1,4 @@
-"""What a stored graph knows of how often people use its tags, on Milvus Lite and on its server."""
+"""What a stored graph knows of people's labels, on Milvus Lite and on its server."""
 
 import asyncio
 from dataclasses import replace
@@ -9,14 +9,16 @@ import pytest
 from streamproc.errors import DependencyDownError
 from streamproc.events.graph import Origin, Provenance
 from streamproc.events.label import Judgement
+from streamproc.graph.hits import Edge
 from streamproc.graph.keys import note_row_key
 from streamproc.graph.knowledge_view import KnowledgeView
+from streamproc.graph.memory import MemoryGraph
 from streamproc.graph.milvus import GraphAddress
 from streamproc.graph.recall import recall
 from streamproc.graph.rows import VertexRow, unit
 from streamproc.graph.store import MilvusGraph
+from streamproc.graph.tag_history import Labels, TagHistory
 from streamproc.graph.thresholds import FITTED
-from streamproc.graph.use_counts import UseCounts
 from streamproc.graph.uses import COUNTED
 from streamproc.knowledge.snapshot import Knowledge
 from tests.graph.material import DIMENSION, ENCODER_HASH, row, tagged, vector_of
@@ -70,7 +72,7 @@ async def test_the_counts_are_there_again_after_a_restart(tmp_path):
 async def test_what_one_worker_writes_to_a_server_the_others_count_in_time(milvus_server, unique_prefix):
     address = GraphAddress(milvus_server.uri, timeout_seconds=30.0, topic_prefix=unique_prefix)
     mine, theirs = [await MilvusGraph.open(address, ENCODER_HASH, DIMENSION) for _ in range(2)]
-    theirs._uses = UseCounts(theirs._peoples_tags, shared=True, recount_seconds=0.0)
+    theirs._history = TagHistory(theirs._labels, DIMENSION, shared=True, reread_seconds=0.0)
     assert await uses_of(theirs) == {}
     await mine.write_notes([row("n", tagged("a"))])
     assert await uses_of(mine) == {"a": 1}
@@ -131,49 +133,137 @@ class Pages:
             yield page
 
 
-async def test_what_is_written_while_the_graph_is_being_counted_has_the_last_word():
-    pages = Pages({key("n"): frozenset({"old"}), key("m"): frozenset({"old"})})
-    counts = UseCounts(pages.scan, shared=False)
-    counting = asyncio.create_task(counts.current())
+def labels(**tags):
+    """Rows by their notes' ids, each with its tags; none: the row is gone."""
+    return Labels(
+        [key(note_id) for note_id in tags],
+        [frozenset(each.split()) for each in tags.values()],
+        np.stack([vector_of(note_id) for note_id in tags]),
+    )
+
+
+def before(*note_ids):
+    return {key(note_id): vector_of(note_id) for note_id in note_ids}
+
+
+async def uses(history):
+    return dict((await history.current()).uses)
+
+
+async def likeness_of(history, note, tag_id):
+    """How much a note is like those of a tag, once the discriminant has been made anew."""
+    history._told._rested = 0.0
+    (likeness,) = (await history.current()).discriminant.likenesses(vector_of(note)[None])
+    return likeness.columns([(tag_id,)])[0]
+
+
+async def test_what_is_written_while_the_graph_is_being_read_has_the_last_word():
+    pages = Pages(labels(n="old", m="old"))
+    history = TagHistory(pages.scan, DIMENSION, shared=False)
+    reading = asyncio.create_task(history.current())
     await pages.reading.wait()
-    counts.put({key("n"): frozenset({"new"}), key("k"): frozenset({"new"})})
+    await history.put(labels(n="new", k="new"), {})
     pages.go.set()
-    assert await counting == {"old": 1, "new": 2}
+    await reading
+    assert await uses(history) == {"old": 1, "new": 2}
+    told = TagHistory(Pages().scan, DIMENSION, shared=False)
+    told.forget()
+    await told.put(labels(m="old", n="new", k="new"), {})
+    assert await likeness_of(history, "n", "new") == pytest.approx(await likeness_of(told, "n", "new"))
 
 
-async def test_a_graph_that_is_emptied_while_it_is_counted_is_empty():
-    pages = Pages({key("n"): frozenset({"old"})})
-    counts = UseCounts(pages.scan, shared=False)
-    counting = asyncio.create_task(counts.current())
+async def test_what_was_read_before_it_was_told_counts_once():
+    pages = Pages(labels(n="a"), labels(m="a"))
+    history = TagHistory(pages.scan, DIMENSION, shared=False)
+    pages.go.set()
+    await history.current()
+    once = await likeness_of(history, "n", "a")
+    await history.put(labels(m="a"), {})
+    assert await likeness_of(history, "n", "a") == pytest.approx(once)
+
+
+async def test_a_note_that_changes_or_goes_takes_what_it_taught_along():
+    history, other = [TagHistory(Pages().scan, DIMENSION, shared=False) for _ in range(2)]
+    history.forget()
+    other.forget()
+    await history.put(labels(a="x", b="x y", c="z"), {})
+    assert history.held([key("b"), key("never there")]) == [key("b")]
+    await history.put(labels(b="z", c=""), before("b", "c"))
+    await other.put(labels(a="x", b="z"), {})
+    for tag_id in "xyz":
+        assert await likeness_of(history, "a", tag_id) == pytest.approx(
+            await likeness_of(other, "a", tag_id), abs=1e-5
+        )
+    assert await uses(history) == await uses(other) == {"x": 1, "z": 1}
+
+
+async def test_a_graph_that_is_emptied_while_it_is_read_is_empty():
+    pages = Pages(labels(n="old"))
+    history = TagHistory(pages.scan, DIMENSION, shared=False)
+    reading = asyncio.create_task(history.current())
     await pages.reading.wait()
-    counts.forget()
-    counts.put({key("m"): frozenset({"new"})})
+    history.forget()
+    await history.put(labels(m="new"), {})
     pages.go.set()
-    assert await counting == {"new": 1}
+    await reading
+    assert await uses(history) == {"new": 1}
 
 
-async def test_a_first_count_that_fails_is_an_error_and_the_next_search_counts_again():
+async def test_a_first_reading_that_fails_is_an_error_and_the_next_search_reads_again():
     pages = Pages(DependencyDownError("Milvus", "gone"))
     pages.go.set()
-    counts = UseCounts(pages.scan, shared=True)
+    history = TagHistory(pages.scan, DIMENSION, shared=True)
     with pytest.raises(DependencyDownError):
-        await counts.current()
-    pages.pages = [{key("n"): frozenset({"a"})}]
-    assert await counts.current() == {"a": 1}
+        await history.current()
+    pages.pages = [labels(n="a")]
+    assert await uses(history) == {"a": 1}
 
 
-async def test_a_later_count_that_fails_leaves_the_last_one_in_place():
-    pages = Pages({key("n"): frozenset({"a"})})
+async def test_a_later_reading_that_fails_leaves_the_last_one_in_place():
+    pages = Pages(labels(n="a"))
     pages.go.set()
-    counts = UseCounts(pages.scan, shared=True, recount_seconds=0.0)
-    assert await counts.current() == {"a": 1}
-    counts._due = 0.0
+    history = TagHistory(pages.scan, DIMENSION, shared=True, reread_seconds=0.0)
+    assert await uses(history) == {"a": 1}
+    history._due = 0.0
     pages.pages = [DependencyDownError("Milvus", "gone")]
-    assert await counts.current() == {"a": 1}
+    assert await uses(history) == {"a": 1}
     await asyncio.sleep(0.05)
-    counts.put({key("m"): frozenset({"a"})})
-    assert await counts.current() == {"a": 2}
-    await counts.close()
+    await history.put(labels(m="a"), {})
+    assert await uses(history) == {"a": 2}
+    await history.close()
+
+
+async def test_while_labels_pour_in_the_last_discriminant_serves_for_a_while():
+    history = TagHistory(Pages().scan, DIMENSION, shared=False)
+    history.forget()
+    await history.put(labels(n="a"), {})
+    first = (await history.current()).discriminant
+    history._told._rested = float("inf")
+    await history.put(labels(m="b"), {})
+    assert (await history.current()).discriminant is first
+    assert await uses(history) == {"a": 1, "b": 1}
+    history._told._rested = 0.0
+    assert (await history.current()).discriminant is not first
+
+
+async def test_a_stored_graph_and_one_in_memory_find_a_note_alike(graph):
+    rows = [row(f"n{number}", tagged(f"t{number % 3}")) for number in range(12)]
+    await graph.write_notes(rows)
+    await graph.write_notes([row("n0", tagged("t1"), vector=vector_of("another text"))])
+    await graph.delete_notes([key("n1")])
+    kept = [("n0", "t1", vector_of("another text"))]
+    kept += [(f"n{number}", f"t{number % 3}", vector_of(f"n{number}")) for number in range(2, 12)]
+    memory = MemoryGraph(
+        tag_ids=[],
+        tag_vectors=np.zeros((0, DIMENSION), dtype=np.float32),
+        note_ids=[note_id for note_id, _, _ in kept],
+        note_vectors=np.stack([vector for _, _, vector in kept]),
+        edges=[(Edge(tag_id, 1.0, Provenance.IMPORT),) for _, tag_id, _ in kept],
+    )
+    asked = vector_of("n2")[None]
+    (stored,), (exact,) = [await each.search(asked, tags=0, notes=3, segments=0) for each in (graph, memory)]
+    names = [(f"t{number}",) for number in range(3)]
+    assert stored.likeness.columns(names) == pytest.approx(exact.likeness.columns(names), abs=1e-4)
 
 
 async def test_a_search_counts_the_same_for_every_note_of_its_batch(graph):
@@ -191,5 +281,5 @@ async def test_a_graph_that_was_warmed_up_counts_nothing_when_the_first_note_com
         raise AssertionError("counted once more")
         yield
 
-    monkeypatch.setattr(graph._uses, "_scan", never)
+    monkeypatch.setattr(graph._history, "_scan", never)
     assert await uses_of(graph)
