@@ -237,7 +237,8 @@ async def judged(posed: Sequence[Posed], models: Models) -> Sample:
 
 def joined(parts: Sequence[Sample]) -> Sample:
     """The notes of all parts, in their order."""
-    parts = [Sample.empty(), *parts]
+    if not parts:
+        return Sample.empty()
     starts = np.cumsum([0, *(part.notes for part in parts)])
     return Sample(
         evidence=np.concatenate([part.evidence for part in parts]),

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 from pymilvus import MilvusClient
 
 from streamproc.graph.answers import Found, found_by
 from streamproc.graph.collections import METRIC
 from streamproc.graph.rows import Float32
 
-__all__ = ["Access", "Row", "Rows", "WireAccess"]
+__all__ = ["Access", "Page", "Row", "Rows", "WireAccess"]
 
 Row = dict[str, Any]
 """A row that was read: value by name of its column."""
@@ -46,6 +47,21 @@ class Rows:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows of a collection, in order of key.
+
+    Attributes:
+        keys: of the rows.
+        values: a column of text.
+        vectors: float32[rows, dimension].
+    """
+
+    keys: Sequence[str]
+    values: Sequence[str]
+    vectors: Float32
+
+
 class Access(Protocol):
     """Rows of one Milvus. Every method blocks and raises pymilvus' or gRPC's errors."""
 
@@ -55,6 +71,10 @@ class Access(Protocol):
 
     def read(self, collection: str, keys: Sequence[str], columns: Sequence[str]) -> list[Row]:
         """The rows that stand under these keys: ``key`` and these columns of each."""
+        ...
+
+    def page(self, collection: str, column: str, after: str, limit: int) -> Page:
+        """The first ``limit`` rows beyond a key, in order of key, with their vectors and a column of text."""
         ...
 
     def write(self, collection: str, rows: Rows) -> None:
@@ -104,6 +124,20 @@ class WireAccess:
                 timeout=self._timeout_seconds,
             )
         )
+
+    def page(self, collection: str, column: str, after: str, limit: int) -> Page:
+        """See :class:`Access`."""
+        found = self._client.query(
+            collection,
+            filter=f"key > '{after}'",
+            output_fields=[column, "vector"],
+            consistency_level="Strong",
+            limit=limit,
+            timeout=self._timeout_seconds,
+        )
+        rows = sorted(found, key=lambda row: row["key"])
+        vectors = np.array([row["vector"] for row in rows], dtype=np.float32)
+        return Page([row["key"] for row in rows], [row[column] for row in rows], vectors)
 
     def write(self, collection: str, rows: Rows) -> None:
         """See :class:`Access`."""

@@ -23,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 from pymilvus.exceptions import MilvusException
 
-from streamproc.graph.access import Row, Rows
+from streamproc.graph.access import Page, Row, Rows
 from streamproc.graph.answers import Found, rounded
 from streamproc.graph.rows import Float32
 
@@ -112,12 +112,7 @@ class LiteAccess:
 
     def search(self, collection: str, queries: Float32, limit: int, column: str) -> list[Found]:
         """See :class:`~streamproc.graph.access.Access`."""
-        with _errors_of_milvus():
-            table = self._database.get_collection(collection)
-            segments, deletions = table._read_snapshot()  # noqa: SLF001
-            files = self._files(segments, deletions.snapshot)
-            memory = _in_memory(table._memtable, column)  # noqa: SLF001
-        return _found(queries, files, memory, limit, column)
+        return _found(queries, *self._rows(collection, column), limit, column)
 
     def read(self, collection: str, keys: Sequence[str], columns: Sequence[str]) -> list[Row]:
         """See :class:`~streamproc.graph.access.Access`."""
@@ -126,6 +121,25 @@ class LiteAccess:
                 list(keys), output_fields=[KEY, *columns]
             )
             return rows
+
+    def page(self, collection: str, column: str, after: str, limit: int) -> Page:
+        """See :class:`~streamproc.graph.access.Access`."""
+        files, memory = self._rows(collection, column)
+        keys = np.concatenate([files.column(KEY), _objects(list(memory.keys))])
+        beyond = keys > after
+        beyond[_dead(files, memory)] = False
+        chosen = np.flatnonzero(beyond)
+        chosen = chosen[np.argsort(keys[chosen])][:limit]
+        values = np.concatenate([files.column(column), memory.values])[chosen]
+        vectors = np.zeros((len(chosen), 0), dtype=np.float32)
+        start = 0
+        for part, rows in _parts(files, memory):
+            here = (chosen >= start) & (chosen < start + rows)
+            if not vectors.shape[1]:
+                vectors = np.zeros((len(chosen), part.shape[1]), dtype=np.float32)
+            vectors[here] = part[chosen[here] - start]
+            start += rows
+        return Page(keys[chosen].tolist(), values.tolist(), vectors)
 
     def write(self, collection: str, rows: Rows) -> None:
         """See :class:`~streamproc.graph.access.Access`."""
@@ -160,6 +174,12 @@ class LiteAccess:
         """See :class:`~streamproc.graph.access.Access`."""
         with _errors_of_milvus():
             self._database.get_collection(collection).delete(list(keys))
+
+    def _rows(self, collection: str, column: str) -> "tuple[_Files, _Memory]":
+        with _errors_of_milvus():
+            table = self._database.get_collection(collection)
+            segments, deletions = table._read_snapshot()  # noqa: SLF001
+            return self._files(segments, deletions.snapshot), _in_memory(table._memtable, column)  # noqa: SLF001
 
     def _files(self, segments: Sequence[Any], tombstones: dict[Any, int]) -> _Files:
         files = tuple(segment for segment in segments if segment.num_rows)
@@ -216,10 +236,7 @@ def _in_memory(memtable: Any, column: str) -> _Memory:
 
 
 def _found(queries: Float32, files: _Files, memory: _Memory, limit: int, column: str) -> list[Found]:
-    # One column a row of the collection: files first, one after the other, then memory.
-    parts = [(segment.vector_data(VECTOR)[0], segment.num_rows) for segment in files.segments]
-    if memory.keys:
-        parts.append((memory.vectors, len(memory.keys)))
+    parts = _parts(files, memory)
     similarities = np.empty((len(queries), sum(rows for _, rows in parts)), dtype=np.float32)
     start = 0
     for vectors, rows in parts:
@@ -235,6 +252,14 @@ def _found(queries: Float32, files: _Files, memory: _Memory, limit: int, column:
         Found(keys[start:end], scores[start:end], values[start:end])
         for start, end in zip([0, *ends], ends, strict=False)
     ]
+
+
+def _parts(files: _Files, memory: _Memory) -> list[tuple[Float32, int]]:
+    """Vectors and number of the rows, as they are counted: files first, one after the other, then memory."""
+    parts = [(segment.vector_data(VECTOR)[0], segment.num_rows) for segment in files.segments]
+    if memory.keys:
+        parts.append((memory.vectors, len(memory.keys)))
+    return parts
 
 
 def _dead(files: _Files, memory: _Memory) -> Int64:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from streamproc.graph.access import Row, Rows
+from streamproc.graph.access import Page, Row, Rows
 from streamproc.graph.answers import Found, in_order, notes_in_order
 from streamproc.graph.collections import OFFSET_DIMENSION, CollectionNames, Layout, create_missing
 from streamproc.graph.discriminant import Likeness
@@ -306,8 +306,16 @@ class MilvusGraph:
 
     async def _labels(self) -> AsyncIterator[Labels]:
         """The tags that people put on each note, by key of the row, a page at a time."""
-        async for rows in self._pages("edges", "vector"):
-            yield await asyncio.to_thread(_labels, rows)
+        after = ""
+        while True:
+            page = await self._milvus.rows(
+                lambda access, after: access.page(self._names.notes, "edges", after, MAX_HITS), after
+            )
+            if page.keys:
+                yield await asyncio.to_thread(_labels, page)
+            if len(page.keys) < MAX_HITS:
+                return
+            after = page.keys[-1]
 
     async def _vectors(self, keys: Sequence[str]) -> dict[str, Float32]:
         """Vectors of rows as they are now; keys without a row are left out."""
@@ -391,13 +399,11 @@ def _stored(row: Row) -> StoredNote:
     return unpack_details(note_id, origin, row["edges"], row["details"])
 
 
-def _labels(rows: Sequence[Row]) -> Labels:
-    tags = [given_by_people(unpack_edges(row["edges"])) for row in rows]
-    labelled = [row for row, each in zip(rows, tags, strict=True) if each]
+def _labels(page: Page) -> Labels:
+    tags = [given_by_people(unpack_edges(edges)) for edges in page.values]
+    labelled = [row for row, each in enumerate(tags) if each]
     return Labels(
-        [row["key"] for row in labelled],
-        [each for each in tags if each],
-        np.array([row["vector"] for row in labelled], dtype=np.float32),
+        [page.keys[row] for row in labelled], [tags[row] for row in labelled], page.vectors[labelled]
     )
 
 

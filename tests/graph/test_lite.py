@@ -101,6 +101,22 @@ def test_a_search_finds_what_the_engine_s_own_finds_after_any_writes_deletes_and
                         )
                         for hits in theirs
                     ]
+                    assert in_pages(access, argument) == sorted(
+                        (row["key"], row["edges"], np.round(row["vector"], 6).tolist())
+                        for row in table.query("", output_fields=["key", "edges", "vector"])
+                    )
+
+
+def in_pages(access, limit):
+    """All rows, read so many at a time."""
+    rows, after = [], ""
+    while True:
+        page = access.page("rows", "edges", after, limit)
+        assert len(page.keys) == len(page.values) == len(page.vectors) <= limit
+        rows += zip(page.keys, page.values, np.round(page.vectors.astype(float), 6).tolist(), strict=True)
+        if len(page.keys) < limit:
+            return rows
+        after = page.keys[-1]
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
