@@ -62,9 +62,13 @@ def ablations(
 def _without(
     experiment: Experiment, hits: Sequence[Hits], whole: Scored, cache: VectorCache
 ) -> Iterator[tuple[str, Scored]]:
-    alone = [replace(found, notes=()) for found in hits]
+    alone = [replace(found, notes=(), likeness=None) for found in hits]
     name = "no graph (no neighbours)"
     yield name, experiment.scored(experiment.recalled(alone), name)
+
+    near = [replace(found, likeness=None) for found in hits]
+    name = "no discriminant (the nearest notes alone)"
+    yield name, experiment.scored(experiment.recalled(near), name)
 
     name = "no evidence"
     blind = [replace(found, evidence=np.zeros_like(found.evidence)) for found in whole.recalled]
@@ -117,6 +121,7 @@ def _only(
         max_content_tag=thresholds.max_content_tag if tags else 0,
         reserved_content_tag=thresholds.reserved_content_tag if tags else 0,
         neighbours=thresholds.neighbours if notes else 0,
+        max_likely=thresholds.max_likely if notes else 0,
         max_lexical=thresholds.max_lexical if words else 0,
     )
 

@@ -269,7 +269,7 @@ def _near_tags(pool: _Pool, thresholds: Thresholds) -> None:
 def _likeness(pool: _Pool, thresholds: Thresholds) -> Likeness | None:
     """C2C2T at large: the tags whose labelled notes, all together, are most like this one."""
     found = pool.hits.likeness
-    if found is None:
+    if found is None or not thresholds.max_likely:
         return None
     likeness = found.leaving_out(pool.own)
     for tag_id in likeness.best(thresholds.max_likely):

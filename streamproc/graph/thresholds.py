@@ -20,7 +20,7 @@ class Thresholds:
         max_content_tag: most candidates taken by C2T.
         max_neighbour_tag: most candidates taken by C2C2T.
         max_lexical: most candidates taken by their words.
-        max_likely: most candidates taken because the note is like all the notes that have them.
+        max_likely: most candidates taken because the note is like all the notes that have them; 0: that is not asked.
         carried: how many candidates at most may be tags that voting notes carry, so that tags nobody near by
             has used yet, new ones among them, are considered whatever the votes say.
         reserved_content_tag: the nearest tags that stay whatever the fused score says.

@@ -13,6 +13,7 @@ def test_every_part_is_taken_away_once(rows):
     assert list(rows) == [
         "everything",
         "no graph (no neighbours)",
+        "no discriminant (the nearest notes alone)",
         "no evidence",
         "no definitions",
         "no calibrator",

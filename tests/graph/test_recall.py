@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from streamproc.events.graph import Provenance
 from streamproc.events.note import Note
 from streamproc.events.tagged import RecallPath
+from streamproc.graph.discriminant import LIKENESS, TagSums
 from streamproc.graph.evidence import COLUMN
 from streamproc.graph.recall import explain, recall
+from streamproc.graph.rows import unit
 from streamproc.graph.thresholds import FITTED, PAPER
 from streamproc.graph.uses import COUNTED
 from tests.graph.recalling import NOTE, Judges, View, deprecated, edge, hits, manual, merged, tag
@@ -365,3 +367,65 @@ def test_the_nearest_tag_without_a_history_is_recalled_and_no_place_is_lost(arou
         assert set(ids(few)) >= set(new)
     for row, each in enumerate(few.tags):
         np.testing.assert_array_equal(few.evidence[row], every.evidence[ids(every).index(each.tag_id)])
+
+
+def like(note_tags, asked, dimension=6):
+    """How much a vector is like notes that lie along the axis of their tag."""
+    random = np.random.default_rng(1)
+    tags = sorted({tag_id for of_note in note_tags for tag_id in of_note})
+    vectors = 0.3 * random.standard_normal((len(note_tags), dimension))
+    for row, of_note in enumerate(note_tags):
+        vectors[row, [tags.index(tag_id) for tag_id in of_note]] += 1
+    sums = TagSums(dimension)
+    sums.add(note_tags, unit(vectors.astype(np.float32)))
+    axis = np.zeros((1, dimension), dtype=np.float32)
+    axis[0, tags.index(asked)] = 1
+    return sums.discriminant().likenesses(axis)[0]
+
+
+LABELLED = [("tea",), ("tax",), ("tiles",)] * 20
+
+
+def test_a_tag_whose_notes_all_together_are_like_the_note_is_recalled_though_none_of_them_is_near():
+    found = replace(hits(), likeness=like(LABELLED, "tea"))
+    recalled = recall(NOTE, found, View([tag("tea"), tag("tax"), tag("tiles")]), Judges(), FITTED)
+    assert recalled.tags[0].tag_id == "tea"
+    paths, why = explain(recalled, 0)
+    assert paths == (RecallPath.C2C2T,)
+    assert why.neighbours == ()
+    columns = [recalled.evidence[:, COLUMN[name]] for name in LIKENESS[:4]]
+    assert all(column[0] == column.max() for column in columns)
+
+
+def test_only_so_many_tags_are_recalled_for_their_likeness_and_none_where_it_is_closed():
+    found = replace(hits(), likeness=like(LABELLED, "tea"))
+    view = View([tag("tea"), tag("tax"), tag("tiles")])
+    for most in (0, 1, 2):
+        recalled = recall(NOTE, found, view, Judges(), replace(FITTED, max_likely=most))
+        assert len(recalled.tags) == most
+
+
+def test_what_a_note_taught_itself_is_left_out():
+    likeness = like(LABELLED, "tea")
+    near = replace(hits(notes=[("n", 1.0, ["tea"]), ("m", 0.5, ["tea"])]), likeness=likeness)
+    own = recall(NOTE, near, View([tag("tea")]), Judges(), FITTED)
+    expected = likeness.leaving_out(("tea",)).columns([("tea",)])
+    assert own.evidence[:, COLUMN["likeness"] :] == pytest.approx(expected, abs=1e-5)
+    another = recall(Note(note_id="x", title="x"), near, View([tag("tea")]), Judges(), FITTED)
+    assert another.evidence[:, COLUMN["likeness"] :] == pytest.approx(likeness.columns([("tea",)]), abs=1e-5)
+    assert np.abs(own.evidence - another.evidence).max() > 1e-3
+
+
+def test_a_merged_tag_s_notes_speak_for_its_successor():
+    found = replace(hits(), likeness=like([("old",), ("tax",), ("tiles",)] * 20, "old"))
+    view = View([tag("new"), merged("old", into="new"), tag("tax"), tag("tiles")])
+    recalled = recall(NOTE, found, view, Judges(), FITTED)
+    assert recalled.tags[0].tag_id == "new"
+    assert recalled.evidence[0, COLUMN["likeness"]] > 0
+
+
+def test_a_tag_of_the_history_that_is_no_candidate_any_more_is_not_recalled():
+    found = replace(hits(), likeness=like(LABELLED, "tea"))
+    for gone in (manual("tea"), deprecated("tea")):
+        recalled = recall(NOTE, found, View([gone, tag("tax")]), Judges(), FITTED)
+        assert [each.tag_id for each in recalled.tags] == ["tax"]
