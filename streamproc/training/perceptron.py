@@ -10,7 +10,7 @@ from torch import nn
 from streamproc.inference.protocols import Float32
 from streamproc.training.rows import Rows
 
-__all__ = ["CLIP", "Network", "fit_calibrator", "fit_tagger", "logits"]
+__all__ = ["CLIP", "Network", "fit_calibrator", "fit_tagger", "listwise_loss", "logits"]
 
 _HIDDEN = (64, 32)
 _BATCH_NOTES = 256
@@ -55,6 +55,8 @@ def fit_tagger(rows: Rows, *, epochs: int = 30, seed: int = 0) -> Network:
 
     Trained on the probability of each candidate (binary cross-entropy) and on the order within a note
     (cross-entropy of the softmax over its candidates). Service sees candidates one by one all the same.
+    Both are linear in ``rows.right``: where that mixes in a teacher's belief, the network learns people's
+    labels, the teacher's, and the order within a note that either gives.
     """
     return _fit(rows, rows.evidence, outputs=1, listwise=_LISTWISE, epochs=epochs, seed=seed)
 
@@ -103,7 +105,7 @@ def _fit(rows: Rows, inputs: Float32, *, outputs: int, listwise: float, epochs: 
             loss = nn.functional.binary_cross_entropy_with_logits(logit, right[places])
             if listwise:
                 note = torch.from_numpy(np.repeat(np.arange(len(notes)), lengths))
-                loss = loss + listwise * _listwise_loss(logit, right[places], note, len(notes))
+                loss = loss + listwise * listwise_loss(logit, right[places], note, len(notes))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -122,8 +124,17 @@ def _ranges(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> np
     return offsets + np.arange(int(lengths.sum()))
 
 
-def _listwise_loss(logit: torch.Tensor, right: torch.Tensor, note: torch.Tensor, notes: int) -> torch.Tensor:
-    """Mean over right candidates of −log softmax within their note, scaled to a candidate."""
+def listwise_loss(logit: torch.Tensor, right: torch.Tensor, note: torch.Tensor, notes: int) -> torch.Tensor:
+    """Ranking: −log softmax within the note, summed over right candidates, a candidate of the batch.
+
+    What is right in part counts in part, so a note's candidates are put in the order of their truth.
+
+    Args:
+        logit: float32[rows].
+        right: float32[rows], within [0, 1].
+        note: int64[rows], the note of each row, from 0.
+        notes: how many there are.
+    """
     highest = torch.full((notes,), -1e9).scatter_reduce(0, note, logit.detach(), "amax")
     total = torch.zeros(notes).index_add(0, note, torch.exp(logit - highest[note]))
     log_share = logit - highest[note] - torch.log(total[note])

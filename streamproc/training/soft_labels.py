@@ -16,7 +16,8 @@ TEACHER_SHARE = 0.5
 def softened(rows: Rows, teacher: TeacherLabels, share: float = TEACHER_SHARE) -> Rows:
     """The rows with ``right`` between the label and the teacher's belief, where it has one.
 
-    Binary cross-entropy against the mixture is the mixture of both cross-entropies.
+    Binary cross-entropy against the mixture is the mixture of both cross-entropies, and so it is with the ranking
+    loss of :func:`~streamproc.training.perceptron.fit_tagger`: the student learns all three.
 
     Args:
         rows: with labels of 0 and 1.
