@@ -12,6 +12,7 @@ from streamproc.errors import UserError
 from streamproc.evaluation.dataset import Dataset, Split
 from streamproc.evaluation.prepared import Prepared, recall_all
 from streamproc.evaluation.scoring import score
+from streamproc.graph.evidence import check_readable
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.bundle import Bundle
 from streamproc.inference.manifest import TaggerSpec
@@ -27,6 +28,7 @@ def reading_tagger(bundle: Bundle) -> TaggerSpec:
 
     Raises:
         UserError: it has none, or one that reads the evidence alone: it knows no more than who learns from it.
+        BundleError: it was trained on other evidence than this version gathers.
     """
     tagger = bundle.manifest.tagger
     if tagger is None or tagger.text is None:
@@ -34,6 +36,7 @@ def reading_tagger(bundle: Bundle) -> TaggerSpec:
             f"{bundle.path} has no tagger that reads the text, so it knows no more than who would learn from it: "
             "train one with streamproc train tagger --read-text"
         )
+    check_readable(tagger.features)
     return tagger
 
 

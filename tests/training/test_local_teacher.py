@@ -4,7 +4,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from streamproc.errors import UserError
+from streamproc.errors import BundleError, UserError
 from streamproc.evaluation.dataset import Split, read_dataset
 from streamproc.evaluation.prepared import prepare, with_history
 from streamproc.evaluation.vectors import VectorCache
@@ -38,6 +38,14 @@ def test_a_tagger_that_reads_the_text_may_teach(tmp_path):
 def test_a_tagger_that_reads_the_evidence_alone_has_nothing_to_teach():
     with pytest.raises(UserError, match=r"no more than who would learn from it.*--read-text"):
         reading_tagger(Bundle.load(default_bundle_path()))
+
+
+def test_a_teacher_that_was_trained_on_other_evidence_is_refused(tmp_path):
+    bundle = with_marker_tagger(shutil.copytree(default_bundle_path(), tmp_path / "bundle"))
+    tagger = msgspec.structs.replace(bundle.manifest.tagger, features=("tea leaves",))
+    foreign = Bundle(bundle.path, msgspec.structs.replace(bundle.manifest, tagger=tagger))
+    with pytest.raises(BundleError, match="trained on other evidence"):
+        reading_tagger(foreign)
 
 
 def test_of_its_own_training_data_a_teacher_labels_what_was_held_out(prepared):
