@@ -396,11 +396,9 @@ def _rebuild(command: str, reports: Sequence[Report]) -> str:
         outside = f" --hold-out-single {len(report.out_of_scope[0].tags)}" if report.out_of_scope else ""
         ablations = " --ablations" if report.ablations else ""
         if report.calibration:
-            # A set's own train serves to fit confidences only where the models were not trained on it.
-            own = "" if report.trained_on else " --leave-one-out"
             calibration = f" --calibration maps/{name}.json"
             lines.append(
-                f"streamproc calibrate confidence DATASETS_DIR/{name} --bundle BUNDLE{own}{outside} -o maps/{name}.json"
+                f"streamproc calibrate confidence DATASETS_DIR/{name} --bundle BUNDLE --leave-one-out{outside} -o maps/{name}.json"
             )
         lines.append(
             f"streamproc eval DATASETS_DIR/{name} --bundle BUNDLE --split {report.split}{calibration}{new_tags}{outside}{ablations} "
