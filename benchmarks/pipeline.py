@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,8 @@ WARM_UP_NOTES = 500
 class Load:
     """What is measured."""
 
+    cache: Path
+    """Where the encoded history is kept."""
     history: Path
     tags: Path
     notes: Sequence[Note]
@@ -91,16 +93,20 @@ def main() -> None:
     parser.add_argument("--history", type=int, default=10_000)
     parser.add_argument("--tags", type=int, default=1_000)
     parser.add_argument("--notes", type=int, default=4_000)
+    parser.add_argument("--cache", type=Path, help="keep the encoded history here for the next run")
     options = parser.parse_args()
     configure_logging("error")
     with tempfile.TemporaryDirectory() as directory, KafkaServer() as kafka:
         load = _load(Path(directory), options.history, options.tags, options.notes)
+        if options.cache is not None:
+            load = replace(load, cache=options.cache.expanduser())
         asyncio.run(_measure(load, kafka, Path(directory)))
 
 
 def _load(directory: Path, history: int, tags: int, notes: int) -> Load:
     repository = make_tags(tags, seed=1)
     return Load(
+        cache=directory / "cache",
         history=write_jsonl(
             directory / "history.jsonl",
             [encode(note) for note in make_notes(history, seed=2, tags=repository, prefix="h")],
@@ -261,7 +267,7 @@ async def _open(load: Load, settings: Settings, directory: Path) -> Parts:
     graph = await open_local_graph(
         LocalFiles(load.tags, load.history, None),
         models.encoder,
-        directory / "cache",
+        load.cache,
         workspace,
         lambda *_: None,
     )

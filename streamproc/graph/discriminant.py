@@ -6,8 +6,8 @@ Friedman, *The Elements of Statistical Learning*, 4.3). What a note has in commo
 what tells tags apart counts much. Nothing is trained: it is made of sums of vectors, so that a label counts from the moment
 it is written, and a note can be left out of what it taught, exactly, by a formula (Sherman and Morrison).
 
-The covariance is that of all labelled notes, shrunk towards that of a sphere while they are few: with within-class scatter
-in its place, which needs a note's word to be split among its tags, figures were the same.
+The covariance is that of all labelled notes, shrunk towards that of a sphere while they are few. Scatter within the tags in its
+place would need each note to be split among its tags, and told tags apart no better.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,7 +22,6 @@ __all__ = ["LIKENESS", "Discriminant", "Likeness", "TagSums"]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
-Places = npt.NDArray[np.int64]
 
 LIKENESS = ("likeness", "likeness_gap", "likeness_soft", "likeness_sharp", "likeness_cosine", "outlying")
 """Names of the columns of evidence that a discriminant fills, in order; see :meth:`Likeness.columns`."""

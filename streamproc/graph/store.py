@@ -46,6 +46,9 @@ memory one by one, and every file costs a search of its own; between 500 and 2,0
 SURPLUS = 4
 """Hits asked for beyond those wanted, so that ties at the end fall the same way however rounding fell."""
 
+PAGE_ROWS = 8_192
+"""Rows with their vectors that are read at once: some 20 MB."""
+
 MAX_HITS = 16_384
 """What Milvus returns at most, of a search or a query."""
 
@@ -309,11 +312,11 @@ class MilvusGraph:
         after = ""
         while True:
             page = await self._milvus.rows(
-                lambda access, after: access.page(self._names.notes, "edges", after, MAX_HITS), after
+                lambda access, after: access.page(self._names.notes, "edges", after, PAGE_ROWS), after
             )
             if page.keys:
                 yield await asyncio.to_thread(_labels, page)
-            if len(page.keys) < MAX_HITS:
+            if len(page.keys) < PAGE_ROWS:
                 return
             after = page.keys[-1]
 
