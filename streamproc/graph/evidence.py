@@ -25,6 +25,7 @@ Float64 = npt.NDArray[np.float64]
 VOTE_SIZES = (1, 3, 10, 30, 50)
 """Neighbourhoods over which shares of votes are taken; the widest stands in for the tag's frequency."""
 
+_SHARPNESS_MODELS = 20.0  # models label most notes: only those that are nearest of all tell anything new
 _SHARPNESS_LOW = 6.0  # between the plain share and the fitted sharpness, so that both scales can be weighed
 
 FEATURES = (
@@ -156,8 +157,8 @@ _LIKENESS = COLUMN[LIKENESS[0]]
 
 def _tally(models: Votes, people: Votes) -> Float64:
     """Models' word on each tag, float64[tags]; people's votes count in the whole, but for no tag."""
-    weights = np.exp(_SHARPNESS_LOW * models.similarities)
-    whole = weights.sum() + np.exp(_SHARPNESS_LOW * people.similarities).sum()
+    weights = np.exp(_SHARPNESS_MODELS * (models.similarities - 1))
+    whole = weights.sum() + np.exp(_SHARPNESS_MODELS * (people.similarities - 1)).sum()
     share: Float64 = models.mass @ weights / whole
     return share
 

@@ -97,7 +97,7 @@ FITTED = Thresholds(
             "vote_30": 0.7,
             "vote_soft": 2.1,
             "vote_sharp": 3.2,
-            "vote_model": 24.0,
+            "vote_model": 16.0,
             "exact_text": 1.0,
             "bm25": 0.15,
             "name_rarity": 0.6,
@@ -112,6 +112,6 @@ FITTED = Thresholds(
 """For a bundle whose recall was never fitted: fitted to all-MiniLM-L6-v2 and rounded.
 
 Models emit few tags a note and are heard as shares of everybody near by, hence the large weight of
-``vote_model``: a tag that every third neighbour carries by a model's word gains as much as one that people
+``vote_model``: a tag that every fifth neighbour carries by a model's word gains as much as one that people
 gave to all of them. It is the λ of ``benchmarks/write_back.py``.
 """
