@@ -125,6 +125,9 @@ class NoGraph:
         """Give nothing: nothing is committed either."""
         return {}
 
+    async def warm_up(self) -> None:
+        """Nothing is to be warmed up."""
+
     async def plan(self, records: Any) -> Any:
         """Never called: the graph agent is off."""
         raise NotImplementedError
