@@ -128,7 +128,7 @@ class NoGraph:
     async def warm_up(self) -> None:
         """Nothing is to be warmed up."""
 
-    async def plan(self, records: Any) -> Any:
+    async def plan(self, *_: Any) -> Any:
         """Never called: the graph agent is off."""
         raise NotImplementedError
 
@@ -185,7 +185,7 @@ async def run_worker(settings: Settings, pace: Pace) -> dict[str, float]:
     async def close() -> None:
         pass
 
-    parts = Parts(FixedModels(), NoGraph(), Knowledge(), (), close)  # type: ignore[arg-type]
+    parts = Parts(FixedModels(), NoGraph(), Knowledge(), (), close)
     runtime = WorkerWithoutGraphAgent(settings, parts, loop=asyncio.get_running_loop(), web=False)
     done = metrics.EVENTS.labels("tagging", "tagged")._value  # noqa: SLF001 - read once every few milliseconds
     clock = Clock(pace)

@@ -4,7 +4,7 @@ Votes hear the fifty notes nearest to a note. A discriminant hears every note th
 around the mean of its notes, and one covariance serves all tags (linear discriminant analysis; Hastie, Tibshirani and
 Friedman, *The Elements of Statistical Learning*, 4.3). What a note has in common with most others counts little then, and
 what tells tags apart counts much. Nothing is trained: it is made of sums of vectors, so that a label counts from the moment
-it is written, and a note can be left out of what it taught, exactly, by a formula (Sherman and Morrison).
+it is written, and a note can be left out of what it taught, all but the sphere's radius, by a formula (Sherman and Morrison).
 
 The covariance is that of all labelled notes, shrunk towards that of a sphere while they are few. Scatter within the tags in its
 place would need each note to be split among its tags, and told tags apart no better.

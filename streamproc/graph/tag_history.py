@@ -114,6 +114,7 @@ class TagHistory:
     def forget(self) -> None:
         """The graph was emptied."""
         self._told, self._next = _Told(self._dimension), None
+        self._told.was_read()
 
     async def close(self) -> None:
         """Stop reading."""
@@ -143,7 +144,7 @@ class TagHistory:
         finally:
             if self._next is told:
                 self._next = None
-        told.written.clear()
+        told.was_read()
         self._told = told
         ended = time.monotonic()
         self._due = ended + max(self._reread_seconds, (ended - began) / _REREAD_SHARE)
@@ -154,12 +155,12 @@ class _Told:
 
     Attributes:
         tags: key of each row that counts → its tags.
-        written: keys of the rows that were written while the graph was being read: a page may be older.
+        written: keys of the rows that were written while the graph was being read: a page may be older. None: it was read.
     """
 
     def __init__(self, dimension: int) -> None:
         self.tags: dict[str, frozenset[str]] = {}
-        self.written: set[str] = set()
+        self.written: set[str] | None = set()
         self._uses = TagUses()
         self._sums = TagSums(dimension)
         self._history: History | None = None
@@ -167,17 +168,22 @@ class _Told:
         self._rested = 0.0  # from when on the discriminant may be made anew
         self._one_at_a_time = asyncio.Lock()
 
+    def was_read(self) -> None:
+        """No more pages come; what is written from now on need not be remembered."""
+        self.written = None
+
     async def read(self, page: Labels) -> None:
         """Count the rows of a page, but those of which something newer was told."""
         async with self._one_at_a_time:
-            known = self.written | self.tags.keys()
+            known = self.tags.keys() | (self.written or ())
             new = [place for place, key in enumerate(page.keys) if page.tags[place] and key not in known]
             await asyncio.to_thread(self._add, page, new)
 
     async def put(self, written: Labels, before: Mapping[str, Float32]) -> None:
         """Count rows as they are now."""
         async with self._one_at_a_time:
-            self.written.update(written.keys)
+            if self.written is not None:
+                self.written.update(written.keys)
             last = {key: place for place, key in enumerate(written.keys)}
             held = [key for key in last if key in self.tags]
             for key in held:

@@ -172,6 +172,14 @@ async def test_what_is_written_while_the_graph_is_being_read_has_the_last_word()
     assert await likeness_of(history, "n", "new") == pytest.approx(await likeness_of(told, "n", "new"))
 
 
+async def test_notes_without_labels_of_people_leave_nothing_in_memory():
+    history = TagHistory(Pages().scan, DIMENSION, shared=False)
+    await history.current()
+    await history.put(labels(n="", m="", k="a"), {})
+    assert history._told.tags.keys() == {key("k")}
+    assert history._told.written is None
+
+
 async def test_what_was_read_before_it_was_told_counts_once():
     pages = Pages(labels(n="a"), labels(m="a"))
     history = TagHistory(pages.scan, DIMENSION, shared=False)
