@@ -17,6 +17,7 @@ from streamproc.cli.bundles import (
 from streamproc.cli.language_model import LanguageModelName, LanguageModelUrl, missing_rivals, rivals
 from streamproc.config import load_settings
 from streamproc.errors import UserError
+from streamproc.extras import how_to_install
 
 __all__ = ["evaluate"]
 
@@ -140,7 +141,7 @@ def _wants_trees(asked: bool | None) -> bool:
         UserError: it was asked for, and is not there.
     """
     missing = [name for name in ("omikuji", "sklearn", "scipy") if find_spec(name) is None]
-    remedy = "pip install 'streamproc[baselines]'"
+    remedy = how_to_install("baselines")
     if asked and missing:
         raise UserError(f"the baselines need what is not installed ({missing[0]}): {remedy}")
     if asked is None and missing:

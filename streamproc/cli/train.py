@@ -17,6 +17,7 @@ from streamproc.cli.bundles import (
 )
 from streamproc.cli.train_encoder import train_encoder
 from streamproc.errors import UserError
+from streamproc.extras import how_to_install
 
 if TYPE_CHECKING:  # heavy imports: a quick --help
     from streamproc.inference.manifest import Fold
@@ -78,7 +79,7 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
         from streamproc.training.tagger import Plan, train_models  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise UserError(
-            f"training needs what is not installed ({error.name}): pip install 'streamproc[train]'"
+            f"training needs what is not installed ({error.name}): {how_to_install('train')}"
         ) from None
     held_out = None if hold_out is None else _fold(hold_out)
     soft = None if teacher is None else TeacherLabels.read(teacher)

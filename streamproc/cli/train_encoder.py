@@ -9,6 +9,7 @@ from streamproc.cli.bundles import Datasets, say
 from streamproc.cli.progress import loading_progress
 from streamproc.config import load_settings
 from streamproc.errors import UserError
+from streamproc.extras import how_to_install
 
 __all__ = ["train_encoder"]
 
@@ -63,7 +64,7 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
         from streamproc.training.encoder import train_encoder as train  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise UserError(
-            f"training needs what is not installed ({error.name}): pip install 'streamproc[train]'"
+            f"training needs what is not installed ({error.name}): {how_to_install('train')}"
         ) from None
     with loading_progress() as progress:
         manifest = train(

@@ -16,6 +16,7 @@ import numpy as np
 
 from streamproc.errors import UserError
 from streamproc.evaluation.dataset import Dataset, LabelledNote
+from streamproc.extras import how_to_install
 from streamproc.graph.evidence import COLUMN
 from streamproc.graph.recall import Recalled
 from streamproc.graph.thresholds import PAPER
@@ -61,7 +62,7 @@ def omikuji(
         from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415
     except ImportError:
         raise UserError(
-            "Omikuji is not installed: pip install 'streamproc[baselines]', or leave the trees out"
+            f"Omikuji is not installed: {how_to_install('baselines')}, or leave the trees out"
         ) from None
     tags = {tag.tag_id: number for number, tag in enumerate(dataset.tags)}
     ids = list(tags)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from streamproc.errors import BundleError, UserError
+from streamproc.extras import how_to_install
 
 __all__ = ["Shape", "open_session"]
 
@@ -63,6 +64,6 @@ def _onnxruntime() -> Any:
     # Removing one of the two packages leaves an empty folder of the module behind.
     if not hasattr(onnxruntime, "InferenceSession"):
         raise UserError(
-            "onnxruntime is not installed: pip install 'streamproc[cpu]', or 'streamproc[gpu]' instead, never both"
+            f"onnxruntime is not installed: {how_to_install('cpu')}, or '.[gpu]' instead, never both"
         )
     return onnxruntime

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from streamproc.errors import BundleError, UserError
+from streamproc.extras import how_to_install
 
 __all__ = ["float_form"]
 
@@ -29,9 +30,7 @@ def float_form(file: Path) -> bytes:
     try:
         import onnx  # noqa: PLC0415 - of the extra `train`; serving does without it
     except ImportError:
-        raise UserError(
-            "the gpu profile is made with the package onnx: pip install 'streamproc[train]'"
-        ) from None
+        raise UserError(f"the gpu profile is made with the package onnx: {how_to_install('train')}") from None
     model = onnx.load(file)
     _Graph(model.graph, file, onnx.numpy_helper).make_float()
     onnx.checker.check_model(model, full_check=True)

@@ -66,7 +66,7 @@ def test_without_omikuji_its_trees_are_left_out_unless_they_were_asked_for(
     assert not any("omikuji" in method for method in methods)
     error = runner.invoke(app, ["eval", str(hobbies), "--baselines"]).exception
     assert isinstance(error, UserError)
-    assert "pip install 'streamproc[baselines]'" in str(error)
+    assert "pip install '.[baselines]' in streamproc's directory" in str(error)
 
 
 def test_a_calibration_file_takes_the_place_of_the_bundle_s_map(runner, hobbies, tmp_path):

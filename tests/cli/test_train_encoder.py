@@ -29,7 +29,7 @@ def left(tmp_path):
 @pytest.mark.skipif(not WITHOUT_TORCH, reason="the extra 'train' is installed: nothing is missing")
 def test_without_the_extra_one_sentence_says_how_to_get_it(runner, dataset, tmp_path):
     said = str(refused(runner, dataset, "-o", tmp_path / "out"))
-    assert "pip install 'streamproc[train]'" in said
+    assert "pip install '.[train]' in streamproc's directory" in said
     assert "\n" not in said
     assert left(tmp_path) == []
 

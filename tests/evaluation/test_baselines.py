@@ -92,5 +92,5 @@ def test_the_library_writes_nothing_on_standard_error(trees, capfd):
 
 def test_without_the_extra_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "omikuji", None)
-    with pytest.raises(UserError, match=r"pip install 'streamproc\[baselines\]'"):
+    with pytest.raises(UserError, match=r"pip install '\.\[baselines\]'"):
         omikuji(dataset(), ASKED, Trees.PARABEL)
