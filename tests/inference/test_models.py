@@ -98,7 +98,7 @@ def test_without_onnxruntime_the_extras_are_named(bundle_path, monkeypatch):
 
     monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(UserError, match=r"streamproc\[cpu\]"):
+    with pytest.raises(UserError, match=r"'\.\[cpu\]'.*'\.\[gpu\]'"):
         load_models(Bundle.load(bundle_path))
 
 
