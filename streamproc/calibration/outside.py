@@ -114,7 +114,8 @@ def _posed(each: Labelled, hits: Hits, surroundings: Surroundings) -> Posed:
 def _without(hits: Hits, note_id: str, gone: AbstractSet[str], tags: TagView) -> Hits:
     """What a search for a note finds where these tags, and notes that carry no other, have never been.
 
-    Nearly: what notes that carry no other contribute to the covariance of all is left in it, but for the note's own part.
+    Nearly: what notes that carry no other contribute to the covariance and to the words of all is left in them, but for the
+    note's own part.
     """
 
     def stays(tag_id: str) -> bool:
@@ -129,13 +130,12 @@ def _without(hits: Hits, note_id: str, gone: AbstractSet[str], tags: TagView) ->
         edges = tuple(edge for edge in hit.edges if stays(edge.tag_id))
         if edges or not hit.edges:
             notes.append(hit if len(edges) == len(hit.edges) else hit._replace(edges=edges))
-    likeness = hits.likeness
-    if likeness is not None:
-        names = [name for tag_id in gone for name in (tag_id, *tags.merged(tag_id))]
-        likeness = likeness.leaving_out(own).without(names)
+    names = [name for tag_id in gone for name in (tag_id, *tags.merged(tag_id))]
     return replace(
         hits,
         tags=tuple(hit for hit in hits.tags if stays(hit.tag_id)),
         notes=tuple(notes),
-        likeness=likeness,
+        likeness=None if hits.likeness is None else hits.likeness.without(names),
+        wording=None if hits.wording is None else hits.wording.without(names),
+        own=own,
     )

@@ -62,13 +62,17 @@ def ablations(
 def _without(
     experiment: Experiment, hits: Sequence[Hits], whole: Scored, cache: VectorCache
 ) -> Iterator[tuple[str, Scored]]:
-    alone = [replace(found, notes=(), likeness=None) for found in hits]
+    alone = [replace(found, notes=(), likeness=None, wording=None) for found in hits]
     name = "no graph (no neighbours)"
     yield name, experiment.scored(experiment.recalled(alone), name)
 
     near = [replace(found, likeness=None) for found in hits]
     name = "no discriminant (the nearest notes alone)"
     yield name, experiment.scored(experiment.recalled(near), name)
+
+    unworded = [replace(found, wording=None) for found in hits]
+    name = "no words of labelled notes"
+    yield name, experiment.scored(experiment.recalled(unworded), name)
 
     name = "no evidence"
     blind = [replace(found, evidence=np.zeros_like(found.evidence)) for found in whole.recalled]

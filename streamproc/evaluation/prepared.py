@@ -15,6 +15,7 @@ from streamproc.graph.hits import Edge, Hits
 from streamproc.graph.memory import MemoryGraph
 from streamproc.graph.recall import Judged, Recalled, TagView, recall
 from streamproc.graph.thresholds import Thresholds
+from streamproc.graph.wording import words_of
 from streamproc.inference.protocols import Float32
 from streamproc.inference.text import note_text, tag_text
 from streamproc.knowledge.lexical import LexicalIndex
@@ -171,6 +172,7 @@ def history_graph(
         note_ids=[each.note.note_id for each in history],
         note_vectors=vectors,
         edges=[import_edges(each) for each in history],
+        words=[words_of(each.note) for each in history],
     )
 
 

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streamproc.graph.standing import Standing
+
 __all__ = ["LIKENESS", "Discriminant", "Likeness", "TagSums"]
 
 Float32 = npt.NDArray[np.float32]
@@ -28,9 +30,6 @@ LIKENESS = ("likeness", "likeness_gap", "likeness_soft", "likeness_sharp", "like
 
 _SPHERE = 100.0  # notes that the spherical covariance counts as
 _MEAN = 1.0  # notes that the mean of all counts as, in the mean of a tag
-_SELDOM = 0.1  # notes added to those of a tag, in how often it is used
-_SOFT = 0.3  # the power to which likelihoods are raised in ``likeness_soft``: components of a vector hang together
-_SCALE = 0.1  # likenesses reach some tens; columns of evidence are about one
 
 _GROWTH = 1024  # rows by which the table of tags grows at least
 
@@ -199,16 +198,7 @@ class Likeness:
 
     def best(self, count: int) -> list[str]:
         """Ids of the tags that the note is most probably about, at most so many, likeliest first."""
-        posterior = self._posterior
-        if count < len(posterior):
-            rows = np.argpartition(posterior, -count)[-count:] if count > 0 else np.zeros(0, dtype=np.int64)
-        else:
-            rows = np.arange(len(posterior))
-        ids = self.discriminant.ids
-        ranked = sorted(
-            (-round(float(posterior[row]), 3), ids[row]) for row in rows if np.isfinite(posterior[row])
-        )
-        return [tag_id for _, tag_id in ranked]
+        return self._standing.best(count)
 
     def columns(self, names: Sequence[Sequence[str]]) -> Float64:
         """The evidence for some tags.
@@ -227,19 +217,11 @@ class Likeness:
         """
         table = np.zeros((len(names), len(LIKENESS)))
         table[:, 5] = self._length / self.discriminant.inverse.shape[0]
-        if not self._finite:
+        if self._standing.empty:
             return table
         likeness, count, product, square = self._of(names)
-        used = count > 0
-        table[:, 0] = _SCALE * likeness
-        table[:, 1] = _SCALE * (likeness - self._highest)
-        with np.errstate(divide="ignore"):
-            posterior = np.where(used, likeness + np.log(count + _SELDOM), -np.inf)
-        apart = posterior - self._likeliest
-        soft, sharp = self._normalisers
-        table[:, 2] = np.minimum(np.exp(_SOFT * apart) / soft, 1.0)
-        table[:, 3] = np.minimum(np.exp(apart) / sharp, 1.0)
-        table[:, 4] = np.where(used, product / np.sqrt(np.maximum(square * self._length, 1e-12)), 0.0)
+        table[:, :4] = self._standing.columns(likeness, count)
+        table[:, 4] = np.where(count > 0, product / np.sqrt(np.maximum(square * self._length, 1e-12)), 0.0)
         return table
 
     def _of(self, names: Sequence[Sequence[str]]) -> tuple[Float64, Float64, Float64, Float64]:
@@ -325,31 +307,9 @@ class Likeness:
         return self.gone | {row for row in self.own if counts[row] <= 0} | {-1}
 
     @cached_property
-    def _posterior(self) -> Float32:
-        """float32[tags]: likeness and how often the tag is used; −∞ where nobody has."""
+    def _standing(self) -> Standing:
         likeness, counts, _, _ = self._tags
-        posterior = likeness + np.log(np.maximum(counts, 0) + np.float32(_SELDOM))
-        if self._absent:
-            posterior[list(self._absent - {-1})] = -np.inf
-        return posterior
-
-    @cached_property
-    def _finite(self) -> bool:
-        return bool(len(self.products) > len(self._absent) - 1)
-
-    @cached_property
-    def _likeliest(self) -> float:
-        return float(self._posterior.max())
-
-    @cached_property
-    def _highest(self) -> float:
-        likeness = self._tags[0]
-        return float(likeness[np.isfinite(self._posterior)].max())
-
-    @cached_property
-    def _normalisers(self) -> tuple[float, float]:
-        apart = self._posterior - np.float32(self._likeliest)
-        return float(np.exp(np.float32(_SOFT) * apart).sum()), float(np.exp(apart).sum())
+        return Standing(self.discriminant.ids, likeness, counts, self._absent - {-1})
 
 
 def _likeness(product: Any, square: Any, count: Any) -> Any:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from streamproc.errors import BundleError
 from streamproc.graph.discriminant import LIKENESS
+from streamproc.graph.wording import WORDING
 from streamproc.knowledge.lexical import LexicalMatch
 
 __all__ = ["COLUMN", "FEATURES", "VOTE_SIZES", "Neighbourhood", "Votes", "check_readable", "evidence"]
@@ -53,6 +54,7 @@ FEATURES = (
     "agreement",  # probability that two voting notes, drawn by weight, were given the same tag
     "note_words",  # log(1 + words of the note)
     *LIKENESS,  # what all labelled notes together say: see ``discriminant.Likeness.columns``
+    *WORDING,  # what their words say: see ``wording.Wording.columns``
 )
 """Names of the columns, in order. A bundle's tagger records the names it was trained on and reads the first so many: columns
 are added at the end only, so that older bundles keep working."""
@@ -112,6 +114,7 @@ def evidence(
     words: LexicalMatch,
     passages: dict[int, float],
     likeness: Float64 | None,
+    wording: Float64 | None,
     note_words: int,
     sharpness: float,
 ) -> Float32:
@@ -124,6 +127,7 @@ def evidence(
         words: what the note's words have in common with the tags.
         passages: row → similarity of the nearest passage about the tag.
         likeness: float64[tags, columns of ``LIKENESS``]; None: no note was labelled.
+        wording: float64[tags, columns of ``WORDING``]; None: likewise.
         note_words: length of the note.
         sharpness: of ``vote_sharp``.
 
@@ -148,11 +152,13 @@ def evidence(
     _words(table, tag_ids, words)
     table[:, 26] = np.log1p(note_words)
     if likeness is not None:
-        table[:, _LIKENESS:] = likeness
+        table[:, _LIKENESS:_WORDING] = likeness
+    if wording is not None:
+        table[:, _WORDING:] = wording
     return table
 
 
-_LIKENESS = COLUMN[LIKENESS[0]]
+_LIKENESS, _WORDING = COLUMN[LIKENESS[0]], COLUMN[WORDING[0]]
 
 
 def _tally(models: Votes, people: Votes) -> Float64:

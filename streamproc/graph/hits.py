@@ -1,6 +1,7 @@
 """What a search of the graph finds, and the Protocol of a graph that can be searched."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from streamproc.events.graph import Provenance
 from streamproc.graph.discriminant import Likeness
+from streamproc.graph.wording import WordModel
 
 __all__ = ["Edge", "Graph", "Hits", "NoteHit", "SegmentHit", "TagHit"]
 
@@ -51,6 +53,11 @@ class Hits:
 
     ``likeness`` says how much the note is like all the notes that people gave a tag to; None: there are none.
 
+    ``wording`` tells what the words of all those notes say of a tag; None: there are none. All hits of a search share one.
+
+    ``own`` are the tags that people gave the note itself, which must not speak for themselves; None: as its row among
+    ``notes`` has it.
+
     Similarities are rounded to five digits before they are compared: the last bits of a product depend on
     how many vectors were multiplied at once, and must not change an order. Recall relies on both.
     """
@@ -60,6 +67,8 @@ class Hits:
     segments: tuple[SegmentHit, ...] = ()
     uses: Mapping[str, int] | None = None
     likeness: Likeness | None = None
+    wording: WordModel | None = None
+    own: AbstractSet[str] | None = None
 
 
 class Graph(Protocol):

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from streamproc.graph.discriminant import Discriminant, Likeness, TagSums
 from streamproc.graph.hits import Edge, Hits, NoteHit, SegmentHit, TagHit
 from streamproc.graph.uses import counted, given_by_people
+from streamproc.graph.wording import NO_WORDS, WordCounts, WordModel, Words
 
 __all__ = ["MemoryGraph"]
 
@@ -31,6 +32,7 @@ class MemoryGraph:
         note_ids: ids of the notes.
         note_vectors: float32[notes, dimension], of unit length.
         edges: deterministic edges of each note.
+        words: of each note; None: they are not known.
         segment_ids: ids of the passages.
         segment_vectors: float32[segments, dimension]; None: there are none.
     """
@@ -43,6 +45,7 @@ class MemoryGraph:
         note_ids: Sequence[str],
         note_vectors: Float32,
         edges: Sequence[tuple[Edge, ...]],
+        words: Sequence[Words] | None = None,
         segment_ids: Sequence[str] = (),
         segment_vectors: Float32 | None = None,
     ) -> None:
@@ -51,16 +54,25 @@ class MemoryGraph:
         self._note_ids = list(note_ids)
         self._note_vectors = note_vectors
         self._edges = list(edges)
+        self._words = [NO_WORDS] * len(self._note_ids) if words is None else list(words)
         self._segment_ids = list(segment_ids)
         self._segment_vectors = segment_vectors
         self._uses: Mapping[str, int] | None = None
         self._discriminant: Discriminant | None = None
+        self._wording: WordModel | None = None
 
-    def append(self, note_ids: Sequence[str], vectors: Float32, edges: Sequence[tuple[Edge, ...]]) -> None:
+    def append(
+        self,
+        note_ids: Sequence[str],
+        vectors: Float32,
+        edges: Sequence[tuple[Edge, ...]],
+        words: Sequence[Words] | None = None,
+    ) -> None:
         """Add notes, as the write-back does."""
         self._note_ids += note_ids
         self._note_vectors = np.concatenate([self._note_vectors, vectors])
         self._edges += edges
+        self._words += [NO_WORDS] * len(note_ids) if words is None else words
         if any(given_by_people(each) for each in edges):
             self._uses = None
 
@@ -76,7 +88,7 @@ class MemoryGraph:
     def nearest(self, vectors: Float32, *, tags: int, notes: int, segments: int = 0) -> list[Hits]:
         """The same outside an event loop."""
         if self._uses is None:
-            self._uses, self._discriminant = self._peoples_word()
+            self._hear_people()
         found: list[Hits] = []
         for start in range(0, len(vectors), _CHUNK):
             chunk = vectors[start : start + _CHUNK]
@@ -105,6 +117,7 @@ class MemoryGraph:
                     ),
                     uses=self._uses,
                     likeness=likeness,
+                    wording=self._wording,
                 )
                 for of_tags, of_notes, of_segments, likeness in zip(
                     near_tags, near_notes, near_segments, likenesses, strict=True
@@ -112,15 +125,17 @@ class MemoryGraph:
             ]
         return found
 
-    def _peoples_word(self) -> tuple[Mapping[str, int], Discriminant | None]:
-        """What people's labels say: how often each tag is used, and on what notes."""
+    def _hear_people(self) -> None:
+        """What people's labels say: how often each tag is used, on what notes, and in what words."""
         labels = [given_by_people(edges) for edges in self._edges]
         labelled = [place for place, tags in enumerate(labels) if tags]
-        sums = TagSums(self._note_vectors.shape[1])
+        sums, counts = TagSums(self._note_vectors.shape[1]), WordCounts()
         for start in range(0, len(labelled), _SUMMED):
             some = labelled[start : start + _SUMMED]
             sums.add([labels[place] for place in some], self._note_vectors[some])
-        return counted(labels), sums.discriminant()
+            worded = [place for place in some if len(self._words[place].numbers)]
+            counts.add([labels[place] for place in worded], [self._words[place] for place in worded])
+        self._uses, self._discriminant, self._wording = counted(labels), sums.discriminant(), counts.model()
 
 
 def _top(similarities: Float32, count: int, ids: Sequence[str]) -> list[list[tuple[float, int]]]:

@@ -1,7 +1,7 @@
 """Recall: from what the graph found to candidate tags, each with its evidence (LLM4Tag, 3.1).
 
 Three paths lead to a tag. C2T: the tag's vector is near. C2C2T: notes near this one carry it; they
-vote, and so do all labelled notes together. Lexical: its words stand in the note. Edges are read as they were written; redirects and people's
+vote, and so do all labelled notes together, by their vectors and by their words. Lexical: its words stand in the note. Edges are read as they were written; redirects and people's
 judgements are applied here, at the moment of reading, so that both take effect at once.
 
 The guard against self-reinforcement: only people's words (a judgement, an import, an author's tag) vote.
@@ -27,6 +27,7 @@ from streamproc.graph.evidence import COLUMN, FEATURES, Neighbourhood, Votes, ev
 from streamproc.graph.hits import Edge, Hits
 from streamproc.graph.thresholds import Thresholds
 from streamproc.graph.uses import given_by_people
+from streamproc.graph.wording import Wording, words_of
 from streamproc.knowledge.lexical import LexicalIndex, LexicalMatch, surface
 
 __all__ = ["Judged", "Recalled", "TagView", "explain", "recall"]
@@ -112,19 +113,21 @@ def recall(
     poll = _vote(pool, judgements, thresholds)
     for tag_id, _ in pool.named[: thresholds.max_lexical]:
         pool.row(tag_id)
-    likeness = _likeness(pool, thresholds)
+    likeness, wording = _likeness(pool, thresholds), _wording(pool, thresholds)
     own: dict[int, bool] = {}
     for tag_id, correct in judgements.of(note.note_id).items():
         row = pool.row(tag_id)
         if row >= 0:
             own[row] = correct
+    names = pool.names()
     table = evidence(
         [tag.tag_id for tag in pool.tags],
         cosines=pool.cosines,
         around=poll.neighbourhood(len(pool.tags)),
         words=pool.words,
         passages=_passages(pool, repository),
-        likeness=None if likeness is None else likeness.columns(pool.names()),
+        likeness=None if likeness is None else likeness.columns(names),
+        wording=None if wording is None else wording.columns(names),
         note_words=note.title.count(" ") + note.text.count(" ") + 2,
         sharpness=thresholds.sharpness,
     )
@@ -208,9 +211,8 @@ class _Pool:
         self.passages: list[tuple[str, set[int]]] = []
         self.likely: list[int] = []
         # The tags that people gave this very note, where the graph has it already.
-        self.own = given_by_people(
-            edge for hit in hits.notes if hit.note_id == note.note_id for edge in hit.edges
-        )
+        by_hits = [edge for hit in hits.notes if hit.note_id == note.note_id for edge in hit.edges]
+        self.own = given_by_people(by_hits) if hits.own is None else hits.own
         self.words: LexicalMatch = repository.lexical.match(note.title, note.text)
         exact = self.words.exact
         # Names that stand in the note before words that merely resemble; the title before the text.
@@ -232,6 +234,13 @@ class _Pool:
                 self.tags.append(tag)
             self.rows[tag_id] = row
         return row
+
+    def admit_likely(self, tag_ids: Sequence[str]) -> None:
+        """Tags that all labelled notes together speak for."""
+        for tag_id in tag_ids:
+            row = self.row(tag_id)
+            if row >= 0 and row not in self.likely:
+                self.likely.append(row)
 
     def names(self) -> list[tuple[str, ...]]:
         """The ids that stand for each tag: its own, then those merged into it."""
@@ -272,11 +281,18 @@ def _likeness(pool: _Pool, thresholds: Thresholds) -> Likeness | None:
     if found is None or not thresholds.max_likely:
         return None
     likeness = found.leaving_out(pool.own)
-    for tag_id in likeness.best(thresholds.max_likely):
-        row = pool.row(tag_id)
-        if row >= 0 and row not in pool.likely:
-            pool.likely.append(row)
+    pool.admit_likely(likeness.best(thresholds.max_likely))
     return likeness
+
+
+def _wording(pool: _Pool, thresholds: Thresholds) -> Wording | None:
+    """C2C2T by words: the tags whose labelled notes, all together, are worded most like this one."""
+    found = pool.hits.wording
+    if found is None or not thresholds.max_worded:
+        return None
+    wording = found.wording(words_of(pool.note)).leaving_out(pool.own)
+    pool.admit_likely(wording.best(thresholds.max_worded))
+    return wording
 
 
 class _Ballots:

@@ -21,6 +21,7 @@ class Thresholds:
         max_neighbour_tag: most candidates taken by C2C2T.
         max_lexical: most candidates taken by their words.
         max_likely: most candidates taken because the note is like all the notes that have them; 0: that is not asked.
+        max_worded: most candidates taken because the note is worded like all the notes that have them; 0: likewise.
         carried: how many candidates at most may be tags that voting notes carry, so that tags nobody near by
             has used yet, new ones among them, are considered whatever the votes say.
         reserved_content_tag: the nearest tags that stay whatever the fused score says.
@@ -45,6 +46,7 @@ class Thresholds:
     max_neighbour_tag: int = 100
     max_lexical: int = 20
     max_likely: int = 20
+    max_worded: int = 20
     carried: int = 24
     reserved_content_tag: int = 1
     reserved_new_tag: int = 5
@@ -82,6 +84,7 @@ PAPER = Thresholds(
     max_neighbour_tag=5,
     max_lexical=0,
     max_likely=0,
+    max_worded=0,
     reserved_content_tag=0,
     reserved_new_tag=0,
 )
@@ -91,21 +94,24 @@ FITTED = Thresholds(
     fusion=MappingProxyType(
         {
             "cosine": 0.5,
-            "best_neighbour": 1.0,
+            "best_neighbour": 0.8,
             "vote_3": 0.2,
             "vote_10": 0.4,
-            "vote_30": 0.7,
-            "vote_soft": 2.1,
-            "vote_sharp": 3.2,
+            "vote_30": 0.8,
+            "vote_soft": 2.0,
+            "vote_sharp": 2.3,
             "vote_model": 16.0,
             "exact_text": 1.0,
-            "bm25": 0.15,
-            "name_rarity": 0.6,
+            "bm25": 0.12,
+            "name_rarity": 0.5,
             "likeness": 0.1,
             "likeness_gap": 0.1,
-            "likeness_soft": 0.5,
-            "likeness_sharp": 0.5,
-            "likeness_cosine": 2.8,
+            "likeness_soft": 0.2,
+            "likeness_sharp": 0.6,
+            "likeness_cosine": 2.0,
+            "wording": 0.45,
+            "wording_gap": 0.35,
+            "wording_sharp": 1.6,
         }
     )
 )

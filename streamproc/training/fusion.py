@@ -16,6 +16,7 @@ from streamproc.evaluation.prepared import Prepared
 from streamproc.graph.discriminant import LIKENESS
 from streamproc.graph.evidence import COLUMN, FEATURES
 from streamproc.graph.thresholds import Thresholds
+from streamproc.graph.wording import WORDING
 from streamproc.inference.manifest import RecallFit
 from streamproc.training.rows import Rows, history_rows, join
 
@@ -43,6 +44,7 @@ _RANKING = (
     "name_rarity",
     "name_share",
     *LIKENESS[:-1],
+    *WORDING,
 )
 _NOTE = ("nearest_note", "near_10", "near_50", "tags_a_note", "agreement", "note_words", LIKENESS[-1])
 

@@ -27,11 +27,13 @@ from streamproc.evaluation.prepared import (
     without_tags,
 )
 from streamproc.events.graph import Provenance
+from streamproc.graph.discriminant import LIKENESS
 from streamproc.graph.evidence import COLUMN, FEATURES
 from streamproc.graph.hits import Edge
 from streamproc.graph.memory import MemoryGraph
 from streamproc.graph.recall import Judged
 from streamproc.graph.thresholds import Thresholds
+from streamproc.graph.wording import WORDING
 from streamproc.inference.protocols import CandidateTag, Float32
 from streamproc.inference.text import note_text
 
@@ -51,9 +53,9 @@ Random = np.random.Generator
 VOTE_COLUMNS = [
     column
     for name, column in COLUMN.items()
-    if name
-    in {"best_neighbour", "mean_neighbour", "likeness", "likeness_soft", "likeness_sharp", "likeness_cosine"}
+    if name in {"best_neighbour", "mean_neighbour"}
     or name.startswith("vote_")
+    or (name in {*LIKENESS, *WORDING} and name not in {"likeness_gap", "wording_gap", "outlying"})
 ]
 """Evidence that a tag which nobody has used yet cannot have."""
 
@@ -200,7 +202,8 @@ def without_votes(rows: Rows, random: Random, share: float = _NEW_TAG_SHARE) -> 
     """Some rows as if nobody had used their tag yet: no neighbour has it."""
     evidence = rows.evidence.copy()
     new = np.flatnonzero(random.random(len(evidence)) < share)
-    evidence[new, COLUMN["likeness_gap"]] -= evidence[new, COLUMN["likeness"]]
+    for name in ("likeness", "wording"):
+        evidence[new, COLUMN[f"{name}_gap"]] -= evidence[new, COLUMN[name]]
     evidence[new[:, None], VOTE_COLUMNS] = 0
     return replace(rows, evidence=evidence)
 

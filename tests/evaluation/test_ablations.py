@@ -14,6 +14,7 @@ def test_every_part_is_taken_away_once(rows):
         "everything",
         "no graph (no neighbours)",
         "no discriminant (the nearest notes alone)",
+        "no words of labelled notes",
         "no evidence",
         "no definitions",
         "no calibrator",

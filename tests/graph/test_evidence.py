@@ -18,6 +18,7 @@ def table(mass=((1.0, 0.0, 1.0), (0.0, 1.0, 0.0)), similarities=(0.8, 0.6, 0.4),
         "words": WORDS,
         "passages": {1: 0.2},
         "likeness": None,
+        "wording": None,
         "note_words": 4,
         "sharpness": 16.0,
     }
@@ -95,6 +96,14 @@ def test_without_neighbours_only_the_rest_is_known():
 def test_no_tags_no_rows():
     around = Neighbourhood(Votes(np.zeros(0), np.zeros((0, 0))), None, {}, {})
     empty = evidence(
-        [], cosines={}, around=around, words=WORDS, passages={}, likeness=None, note_words=3, sharpness=1.0
+        [],
+        cosines={},
+        around=around,
+        words=WORDS,
+        passages={},
+        likeness=None,
+        wording=None,
+        note_words=3,
+        sharpness=1.0,
     )
     assert empty.shape == (0, len(FEATURES))
