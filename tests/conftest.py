@@ -1,21 +1,21 @@
 """Servers that tests may ask for by fixture; each is started once a run, on first use."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.servers.kafka import KafkaServer, why_kafka_cannot_run
+from tests.servers.milvus import milvus_server  # noqa: F401 - a fixture
 from tests.servers.triton import triton_server, triton_url  # noqa: F401 - fixtures
 
-try:
-    from tests.servers.milvus import milvus_server
-except ModuleNotFoundError:
-    pass
-else:
-    __all__ = ["milvus_server"]
-
 REQUIRE_KAFKA = "STREAMPROC_TESTS_REQUIRE_KAFKA"
+
+
+def pytest_configure() -> None:
+    """SIGTERM ends the run as Ctrl-C does: in good order, servers and temporary directories with it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -8,21 +8,18 @@ import atexit
 import base64
 import contextlib
 import hashlib
-import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.servers.process import end_with_parent, free_ports
+from tests.servers.process import Started, free_ports
 
 __all__ = ["MAX_MESSAGE_BYTES", "KafkaServer", "why_kafka_cannot_run"]
 
@@ -105,9 +102,7 @@ class KafkaServer:
         self.sasl_bootstrap = f"127.0.0.1:{sasl}"
         """SASL_PLAINTEXT with PLAIN or SCRAM-SHA-512, as :attr:`username` and :attr:`password`."""
         self._controller = f"127.0.0.1:{controller}"
-        self._process: subprocess.Popen[bytes] | None = None
-        # The kernel's "parent" is the thread that forked: this one lives as long as the server.
-        self._spawner = ThreadPoolExecutor(1, "kafka")
+        self._process: Started | None = None
         self._home = Path(tempfile.mkdtemp(prefix="streamproc-kafka-"))
         self._libs = fetch_jars()
         self._properties = self._home / "server.properties"
@@ -124,7 +119,7 @@ class KafkaServer:
     @property
     def running(self) -> bool:
         """Whether the broker's process is alive."""
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.status is None
 
     @property
     def pid(self) -> int:
@@ -137,7 +132,10 @@ class KafkaServer:
         Raises:
             RuntimeError: it ended or did not answer in time; its output is in the message.
         """
-        self._process = self._spawner.submit(self._spawn).result()
+        command = self._java(
+            "-Xmx512m", "-XX:+UseSerialGC", main="kafka.Kafka", arguments=[str(self._properties)]
+        )
+        self._process = Started(command, self._home / "output.log", home=self._home)
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():
             if not self.running or time.monotonic() > deadline:
@@ -147,11 +145,15 @@ class KafkaServer:
 
     def stop(self) -> None:
         """Stop the broker in good order (SIGTERM); its data stay."""
-        self._end(signal.SIGTERM)
+        process, self._process = self._process, None
+        if process is not None:
+            process.stop(STOP_SECONDS)
 
     def kill(self) -> None:
         """Kill the broker (SIGKILL); its data stay as they are."""
-        self._end(signal.SIGKILL)
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
 
     def restart(self) -> None:
         """Stop the broker in good order and start it again on the same ports with the same data."""
@@ -161,7 +163,6 @@ class KafkaServer:
     def close(self) -> None:
         """Kill the broker and delete its data. Calling it twice is fine."""
         self.kill()
-        self._spawner.shutdown()
         shutil.rmtree(self._home, ignore_errors=True)
         atexit.unregister(self.close)
 
@@ -173,32 +174,6 @@ class KafkaServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        command = self._java(
-            "-Xmx512m", "-XX:+UseSerialGC", main="kafka.Kafka", arguments=[str(self._properties)]
-        )
-        with (self._home / "output.log").open("ab") as output:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C in the terminal ends the tests first, the broker after them
-                preexec_fn=end_with_parent(),  # noqa: PLW1509 - one system call, no lock
-            )
-
-    def _end(self, how: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, how)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
     def _answers(self) -> bool:
         host, port = self.bootstrap.split(":")

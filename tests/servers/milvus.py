@@ -6,9 +6,7 @@ wheel ``milvus`` 2.3.5, kept in a virtual environment of its own in the user's c
 
 import contextlib
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +17,8 @@ from typing import Self
 
 import pytest
 from pymilvus import MilvusClient
+
+from tests.servers.process import Started, free_ports
 
 __all__ = ["MilvusLiteServer", "milvus_server", "milvus_standalone"]
 
@@ -33,9 +33,7 @@ from milvus import default_server
 default_server.listen_port = int(sys.argv[1])
 default_server.set_base_dir(sys.argv[2])
 default_server.start()
-print("started", flush=True)
-sys.stdin.read()
-default_server.stop()
+default_server.wait()
 """
 
 
@@ -44,8 +42,8 @@ class MilvusLiteServer:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        self._port = _free_port()
-        self._process: subprocess.Popen[bytes] | None = None
+        (self._port,) = free_ports(1)
+        self._process: Started | None = None
 
     @property
     def uri(self) -> str:
@@ -54,19 +52,17 @@ class MilvusLiteServer:
 
     def start(self) -> None:
         """Start it on its port, with the data it has."""
-        command = [str(Path(sys.executable).with_name("milvus-lite")), "server"]
-        self._process = subprocess.Popen(
-            [*command, "--data-dir", str(self.data_dir), "--host", "127.0.0.1", "--port", str(self._port)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        command = [
+            *(str(Path(sys.executable).with_name("milvus-lite")), "server"),
+            *("--data-dir", str(self.data_dir), "--host", "127.0.0.1", "--port", str(self._port)),
+        ]
+        self._process = Started(command, Path(os.devnull))
         _wait_until_answering(self.uri, self._process)
 
     def kill(self) -> None:
         """SIGKILL: what was confirmed must survive it."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
             self._process = None
 
     @contextlib.contextmanager
@@ -74,19 +70,17 @@ class MilvusLiteServer:
         """It stands still: connections stay, nothing is answered."""
         if self._process is None:
             raise RuntimeError("the server is not running")
-        self._process.send_signal(signal.SIGSTOP)
+        self._process.send(signal.SIGSTOP)
         try:
             yield
         finally:
-            self._process.send_signal(signal.SIGCONT)
+            self._process.send(signal.SIGCONT)
 
     def stop(self) -> None:
         """Stop it as an operator would."""
         if self._process is not None:
-            self._process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(STOP_SECONDS)
-            self.kill()
+            self._process.stop(STOP_SECONDS)
+            self._process = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -114,45 +108,26 @@ def milvus_standalone() -> Iterator[str]:
             )
         subprocess.run([sys.executable, "-m", "venv", str(STANDALONE_VENV)], check=True)
         subprocess.run([str(python), "-m", "pip", "install", "-q", *STANDALONE_PACKAGES], check=True)
-    base = Path(tempfile.mkdtemp(prefix="milvus-standalone-"))
-    port = _free_port()
-    process = subprocess.Popen(
-        [str(python), "-c", STANDALONE_SCRIPT, str(port), str(base)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    uri = f"http://127.0.0.1:{port}"
-    try:
-        _wait_until_answering(uri, process)
-    except RuntimeError as error:
-        said = (process.stderr.read() if process.stderr and process.poll() is not None else b"").decode()[
-            -400:
-        ]
-        process.kill()
-        pytest.skip(f"Milvus standalone does not start here: {error} {said}")
-    try:
-        yield uri
-    finally:
-        if process.stdin:
-            process.stdin.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS * 3)
-        process.kill()
-        shutil.rmtree(base, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="milvus-standalone-", ignore_cleanup_errors=True) as base:
+        (port,) = free_ports(1)
+        uri = f"http://127.0.0.1:{port}"
+        output = Path(base) / "output.log"
+        process = Started([str(python), "-c", STANDALONE_SCRIPT, str(port), base], output, home=Path(base))
+        try:
+            try:
+                _wait_until_answering(uri, process)
+            except RuntimeError as error:
+                pytest.skip(f"Milvus standalone does not start here: {error} {output.read_text()[-400:]}")
+            yield uri
+        finally:
+            process.kill()  # its data end with it
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_answering(uri: str, process: subprocess.Popen[bytes]) -> None:
+def _wait_until_answering(uri: str, process: Started) -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"the server ended with status {process.returncode}")
+        if process.status is not None:
+            raise RuntimeError(f"the server ended with status {process.status}")
         try:
             client = MilvusClient(uri=uri, timeout=2)
             client.list_collections(timeout=2)

@@ -11,19 +11,19 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.servers.process import end_with_parent, free_ports
+from tests.servers.process import Started, free_ports
 
 __all__ = ["PrometheusServer", "prometheus_binary", "prometheus_server", "promtool"]
 
 REQUIRE = "STREAMPROC_TESTS_REQUIRE_PROMETHEUS"
 CACHE = Path("~/.cache/streamproc/tests/prometheus").expanduser()
 START_SECONDS = 30.0
+STOP_SECONDS = 10.0
 
 
 @pytest.fixture(scope="session")
@@ -108,44 +108,24 @@ class PrometheusServer:
 def prometheus_server(binary: str, configuration: Path) -> Iterator[PrometheusServer]:
     """Run Prometheus on a free port until the block ends."""
     (port,) = free_ports(1)
-    with (
-        tempfile.TemporaryDirectory(prefix="streamproc-prometheus-") as home,
-        ThreadPoolExecutor(1, "prometheus") as spawner,
-    ):
+    with tempfile.TemporaryDirectory(prefix="streamproc-prometheus-") as home:
         log = Path(home) / "output.log"
-
-        def spawn() -> subprocess.Popen[bytes]:
-            with log.open("wb") as output:
-                return subprocess.Popen(
-                    [
-                        binary,
-                        f"--config.file={configuration}",
-                        f"--storage.tsdb.path={home}/data",
-                        f"--web.listen-address=127.0.0.1:{port}",
-                    ],
-                    cwd=home,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    preexec_fn=end_with_parent(),  # noqa: PLW1509 - one system call, no lock
-                )
-
-        # The kernel's "parent" is the thread that forked: this one lives as long as the server.
-        process = spawner.submit(spawn).result()
+        command = [
+            binary,
+            f"--config.file={configuration}",
+            f"--storage.tsdb.path={home}/data",
+            f"--web.listen-address=127.0.0.1:{port}",
+        ]
+        process = Started(command, log, directory=Path(home), home=Path(home))
         try:
             deadline = time.monotonic() + START_SECONDS
             while not _is_ready(port):
-                assert process.poll() is None, log.read_text()[-3000:]
+                assert process.status is None, log.read_text()[-3000:]
                 assert time.monotonic() < deadline, log.read_text()[-3000:]
                 time.sleep(0.1)
             yield PrometheusServer(f"http://127.0.0.1:{port}")
         finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.stop(STOP_SECONDS)
 
 
 def _is_ready(port: int) -> bool:

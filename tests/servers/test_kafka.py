@@ -1,9 +1,7 @@
 """The broker of the tests behaves as the other tests rely on."""
 
-import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from tests.servers import kafka
 from tests.servers.kafka import KafkaServer
+from tests.servers.process import has_ended
 
 
 async def test_records_survive_a_killed_broker(kafka_server: KafkaServer) -> None:
@@ -75,30 +74,21 @@ def test_without_java_the_tests_skip_or_fail_and_say_why(required: str, said: st
     assert "'java' is not on the PATH" in run.stdout
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal is Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="what lives is read from /proc")
 @pytest.mark.usefixtures("kafka_server")
 def test_the_broker_dies_with_a_killed_test_run() -> None:
     code = (
         "import time; from tests.servers.kafka import KafkaServer\n"
         "server = KafkaServer(); server.start()\n"
-        "print(server.bootstrap, server._process.pid, server._home, flush=True); time.sleep(60)"
+        "started = server._process\n"
+        "print(started.pid, started._keeper.pid, server._home, flush=True); time.sleep(60)"
     )
     run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
-    _, pid, home = run.stdout.readline().split()
+    pid, keeper, home = run.stdout.readline().split()
     run.kill()
     run.wait()
     run.stdout.close()
-    deadline = time.monotonic() + 10
-    while _alive(int(pid)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not _alive(int(pid))
-    shutil.rmtree(home)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
+    assert has_ended(int(pid))
+    assert has_ended(int(keeper))
+    assert not Path(home).exists()

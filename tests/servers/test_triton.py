@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from tests.servers import triton
+from tests.servers.process import has_ended, living
 from tests.servers.triton import TritonServer
 
 
@@ -32,27 +32,11 @@ def test_the_server_dies_with_a_killed_test_run() -> None:
     run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
     session = int(run.stdout.readline())
-    assert alive(session)
+    assert living(session)
     run.kill()
     run.wait()
     run.stdout.close()
-    deadline = time.monotonic() + 15
-    while alive(session) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not alive(session)
-
-
-def alive(session: int) -> list[int]:
-    """Processes of a session that are not zombies: the server and the processes of its models."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            state, _, _, number = stat.read_text().rsplit(")", 1)[1].split()[:4]
-        except OSError:
-            continue
-        if int(number) == session and state != "Z":
-            found.append(int(stat.parent.name))
-    return found
+    assert has_ended(session)
 
 
 def test_a_killed_server_leaves_no_shared_memory(triton_server: TritonServer) -> None:

@@ -6,7 +6,6 @@ gives empty tensors and calls it success), which the package itself must not be 
 """
 
 import atexit
-import contextlib
 import fcntl
 import hashlib
 import http.client
@@ -26,7 +25,7 @@ from typing import Self
 
 import pytest
 
-from tests.servers.process import end_with_parent, free_ports
+from tests.servers.process import Started, free_ports
 
 __all__ = ["TritonServer", "install_triton", "triton_server", "triton_url"]
 
@@ -137,7 +136,7 @@ class TritonServer:
         self.url = f"127.0.0.1:{grpc}"
         """Address of the gRPC service."""
         self.metrics_url = f"http://127.0.0.1:{metrics}/metrics"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Started | None = None
         self._home = Path(tempfile.mkdtemp(prefix="streamproc-triton-"))
         self._shared_memory = self._home.name
         triton = _triton_home(self._environment)
@@ -174,38 +173,37 @@ class TritonServer:
         Raises:
             RuntimeError: it ended or was not ready in time; the end of its log is in the message.
         """
-        with (self._home / "output.log").open("ab") as output:
-            self._process = subprocess.Popen(
-                self._command,
-                env=self._variables(),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # the processes of the models end with the group
-                preexec_fn=end_with_parent(),  # noqa: PLW1509 - one system call, no lock
-            )
+        self._process = Started(
+            self._command, self._home / "output.log", environment=self._variables(), home=self._home
+        )
         deadline = time.monotonic() + START_SECONDS
         while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
+            if self._process.status is not None or time.monotonic() > deadline:
                 self.kill()
                 raise RuntimeError(f"Triton did not start: {self.log[-3000:]}")
             time.sleep(0.1)
 
     def stop(self) -> None:
         """Stop the server in good order (SIGTERM)."""
-        self._end(signal.SIGTERM)
+        if self._process is not None:
+            self._process.stop(STOP_SECONDS)  # the server ends the processes of its models itself
+        self._forget()
 
     def kill(self) -> None:
         """Kill the server and the processes of its models (SIGKILL)."""
-        self._end(signal.SIGKILL)
+        if self._process is not None:
+            self._process.kill()
+        self._forget()
 
     def pause(self) -> None:
         """Freeze the server (SIGSTOP): connections stay, nothing answers."""
-        os.killpg(self.pid, signal.SIGSTOP)
+        assert self._process is not None
+        self._process.send(signal.SIGSTOP)
 
     def resume(self) -> None:
         """End :meth:`pause` (SIGCONT)."""
-        os.killpg(self.pid, signal.SIGCONT)
+        assert self._process is not None
+        self._process.send(signal.SIGCONT)
 
     def close(self) -> None:
         """Kill the server and delete its log. Calling it twice is fine."""
@@ -222,18 +220,8 @@ class TritonServer:
     ) -> None:
         self.close()
 
-    def _end(self, how: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            # Asked in good order, the server ends its models itself.
-            os.kill(process.pid, how) if how is signal.SIGTERM else os.killpg(process.pid, how)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    def _forget(self) -> None:
+        self._process = None
         # A backend that is killed leaves the memory it shared with the server behind.
         for region in Path("/dev/shm").glob(f"{self._shared_memory}*"):
             region.unlink(missing_ok=True)

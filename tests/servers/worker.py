@@ -4,14 +4,12 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from streamproc.config import Settings
 from streamproc.events.topics import TOPICS
 from streamproc.streams.embedded import EmbeddedBroker
-from tests.servers.process import end_with_parent, free_ports
+from tests.servers.process import Started, free_ports
 
 __all__ = ["Sample", "WorkerProcess", "read_samples", "worker_process"]
 
@@ -116,7 +114,7 @@ def worker_process(home: Path, **variables: str) -> Iterator[WorkerProcess]:
         variables: further settings, by the names of their environment variables without ``STREAMPROC_``.
     """
     (port,) = free_ports(1)
-    with EmbeddedBroker() as broker, ThreadPoolExecutor(1, "worker") as spawner:
+    with EmbeddedBroker() as broker:
         given = {
             "KAFKA_BOOTSTRAP": broker.bootstrap,
             "TOPIC_PARTITIONS": "2",
@@ -131,32 +129,14 @@ def worker_process(home: Path, **variables: str) -> Iterator[WorkerProcess]:
             broker.create_topic(topic.name, 1 if topic.single_partition else settings.topic_partitions)
         log = home / "worker.log"
         environment = {**os.environ, **{f"STREAMPROC_{name}": value for name, value in given.items()}}
-
-        def spawn() -> subprocess.Popen[bytes]:
-            with log.open("wb") as output:
-                return subprocess.Popen(
-                    [*STREAMPROC, "worker"],
-                    env=environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    preexec_fn=end_with_parent(),  # noqa: PLW1509 - one system call, no lock
-                )
-
-        # The kernel's "parent" is the thread that forked: this one lives as long as the worker.
-        process = spawner.submit(spawn).result()
+        process = Started([*STREAMPROC, "worker"], log, environment=environment)
         worker = WorkerProcess(settings, environment, log)
         try:
             deadline = time.monotonic() + START_SECONDS
             while not worker.is_ready():
-                assert process.poll() is None, worker.said
+                assert process.status is None, worker.said
                 assert time.monotonic() < deadline, worker.said
                 time.sleep(0.2)
             yield worker
         finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.stop(STOP_SECONDS)

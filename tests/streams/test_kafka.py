@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 import uuid
@@ -26,6 +25,7 @@ from streamproc.graph.writer import GraphWriter
 from streamproc.streams.admin import create_topics
 from streamproc.streams.dead_letter import read_dead_letter
 from tests.servers.milvus import MilvusLiteServer
+from tests.servers.process import Started
 from tests.streams.fixed import DIMENSION, Client, FixedEncoder, header, settings_for, source_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -58,24 +58,18 @@ class Process:
             for name, value in {**settings.model_dump(include=settings.model_fields_set), **more}.items()
         }
         self.log = log
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.streams.fixed_worker"],
-                env={**os.environ, **variables},
-                stdout=output,
-                stderr=output,
-            )
+        command = [sys.executable, "-m", "tests.streams.fixed_worker"]
+        self.process = Started(command, log, environment={**os.environ, **variables})
 
     def kill(self):
         self.process.kill()
-        self.process.wait()
 
     async def terminate(self, seconds=30):
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send(signal.SIGTERM)
         return await asyncio.to_thread(self.process.wait, seconds)
 
     def running(self):
-        return self.process.poll() is None
+        return self.process.status is None
 
 
 @pytest.fixture
@@ -88,8 +82,7 @@ def start(settings, tmp_path, request):
 
     yield start
     for process in started:
-        if process.running():
-            process.kill()
+        process.kill()
     for log in sorted(tmp_path.glob("worker-*.log")):
         print(f"--- {log.name}\n{log.read_text()[-3000:]}")  # noqa: T201 - shown by pytest when the test fails
 
@@ -353,9 +346,9 @@ async def test_a_process_that_stood_still_for_a_session_gives_its_work_up_and_go
         frozen, other = start(1, **slowly), start(2, **slowly)
         positions = await client.publish_many(client.names.notes_new, pairs)
         await until_assigned(frozen, other)
-        frozen.process.send_signal(signal.SIGSTOP)
+        frozen.process.send(signal.SIGSTOP)
         await asyncio.sleep(9)
-        frozen.process.send_signal(signal.SIGCONT)
+        frozen.process.send(signal.SIGCONT)
         positions += await client.publish_many(
             client.names.notes_new, [(note(f"n{i}", "Again"), f"n{i}".encode()) for i in range(300)]
         )
