@@ -53,13 +53,13 @@ class Page:
 
     Attributes:
         keys: of the rows.
-        values: a column of text.
         vectors: float32[rows, dimension].
+        columns: name → value of each row, for every column of text that was asked for.
     """
 
     keys: Sequence[str]
-    values: Sequence[str]
     vectors: Float32
+    columns: Mapping[str, Sequence[str]]
 
 
 class Access(Protocol):
@@ -73,8 +73,8 @@ class Access(Protocol):
         """The rows that stand under these keys: ``key`` and these columns of each."""
         ...
 
-    def page(self, collection: str, column: str, after: str, limit: int) -> Page:
-        """The first ``limit`` rows beyond a key, in order of key, with their vectors and a column of text."""
+    def page(self, collection: str, columns: Sequence[str], after: str, limit: int) -> Page:
+        """The first ``limit`` rows beyond a key, in order of key, with their vectors and these columns of text."""
         ...
 
     def write(self, collection: str, rows: Rows) -> None:
@@ -125,19 +125,20 @@ class WireAccess:
             )
         )
 
-    def page(self, collection: str, column: str, after: str, limit: int) -> Page:
+    def page(self, collection: str, columns: Sequence[str], after: str, limit: int) -> Page:
         """See :class:`Access`."""
         found = self._client.query(
             collection,
             filter=f"key > '{after}'",
-            output_fields=[column, "vector"],
+            output_fields=[*columns, "vector"],
             consistency_level="Strong",
             limit=limit,
             timeout=self._timeout_seconds,
         )
         rows = sorted(found, key=lambda row: row["key"])
         vectors = np.array([row["vector"] for row in rows], dtype=np.float32)
-        return Page([row["key"] for row in rows], [row[column] for row in rows], vectors)
+        texts = {name: [row[name] for row in rows] for name in columns}
+        return Page([row["key"] for row in rows], vectors, texts)
 
     def write(self, collection: str, rows: Rows) -> None:
         """See :class:`Access`."""

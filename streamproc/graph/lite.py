@@ -88,13 +88,13 @@ class _Memory:
         keys: of the rows.
         deleted: keys of which files may still have a row.
         vectors: float32[rows, dimension].
-        values: object[rows]: the column that is asked for.
+        columns: name → object[rows], of the columns that are asked for.
     """
 
     keys: KeysView[Any]
     deleted: KeysView[Any]
     vectors: Float32
-    values: Objects
+    columns: dict[str, Objects]
 
 
 class LiteAccess:
@@ -112,7 +112,7 @@ class LiteAccess:
 
     def search(self, collection: str, queries: Float32, limit: int, column: str) -> list[Found]:
         """See :class:`~streamproc.graph.access.Access`."""
-        return _found(queries, *self._rows(collection, column), limit, column)
+        return _found(queries, *self._rows(collection, (column,)), limit, column)
 
     def read(self, collection: str, keys: Sequence[str], columns: Sequence[str]) -> list[Row]:
         """See :class:`~streamproc.graph.access.Access`."""
@@ -122,15 +122,14 @@ class LiteAccess:
             )
             return rows
 
-    def page(self, collection: str, column: str, after: str, limit: int) -> Page:
+    def page(self, collection: str, columns: Sequence[str], after: str, limit: int) -> Page:
         """See :class:`~streamproc.graph.access.Access`."""
-        files, memory = self._rows(collection, column)
+        files, memory = self._rows(collection, columns)
         keys = np.concatenate([files.column(KEY), _objects(list(memory.keys))])
         beyond = keys > after
         beyond[_dead(files, memory)] = False
         chosen = np.flatnonzero(beyond)
         chosen = chosen[np.argsort(keys[chosen])][:limit]
-        values = np.concatenate([files.column(column), memory.values])[chosen]
         vectors = np.zeros((len(chosen), 0), dtype=np.float32)
         start = 0
         for part, rows in _parts(files, memory):
@@ -139,7 +138,8 @@ class LiteAccess:
                 vectors = np.zeros((len(chosen), part.shape[1]), dtype=np.float32)
             vectors[here] = part[chosen[here] - start]
             start += rows
-        return Page(keys[chosen].tolist(), values.tolist(), vectors)
+        texts = {name: _texts(files, memory, name, chosen) for name in columns}
+        return Page(keys[chosen].tolist(), vectors, texts)
 
     def write(self, collection: str, rows: Rows) -> None:
         """See :class:`~streamproc.graph.access.Access`."""
@@ -175,11 +175,11 @@ class LiteAccess:
         with _errors_of_milvus():
             self._database.get_collection(collection).delete(list(keys))
 
-    def _rows(self, collection: str, column: str) -> "tuple[_Files, _Memory]":
+    def _rows(self, collection: str, columns: Sequence[str]) -> "tuple[_Files, _Memory]":
         with _errors_of_milvus():
             table = self._database.get_collection(collection)
             segments, deletions = table._read_snapshot()  # noqa: SLF001
-            return self._files(segments, deletions.snapshot), _in_memory(table._memtable, column)  # noqa: SLF001
+            return self._files(segments, deletions.snapshot), _in_memory(table._memtable, columns)  # noqa: SLF001
 
     def _files(self, segments: Sequence[Any], tombstones: dict[Any, int]) -> _Files:
         files = tuple(segment for segment in segments if segment.num_rows)
@@ -217,13 +217,14 @@ def _replaced(files: Sequence[Any], tombstones: dict[Any, int]) -> Int64:
     return np.array([row for row, (key, order) in enumerate(written) if newest[key] != order], dtype=np.int64)
 
 
-def _in_memory(memtable: Any, column: str) -> _Memory:
+def _in_memory(memtable: Any, columns: Sequence[str]) -> _Memory:
     with memtable._lock:  # noqa: SLF001
         batches = tuple(memtable._insert_batches)  # noqa: SLF001
         positions = dict(memtable._pk_index)  # noqa: SLF001
         deleted = dict(memtable._delete_index)  # noqa: SLF001
     if not positions:
-        return _Memory(positions.keys(), deleted.keys(), np.zeros((0, 0), dtype=np.float32), _NOTHING)
+        nothing = dict.fromkeys(columns, _NOTHING)
+        return _Memory(positions.keys(), deleted.keys(), np.zeros((0, 0), dtype=np.float32), nothing)
     starts = np.cumsum([0, *(batch.num_rows for batch in batches)])
     batch, row, _ = np.array(list(positions.values()), dtype=np.int64).T
     rows = starts[batch] + row
@@ -231,7 +232,7 @@ def _in_memory(memtable: Any, column: str) -> _Memory:
         positions.keys(),
         deleted.keys(),
         np.concatenate([_matrix(each.column(VECTOR)) for each in batches])[rows],
-        np.concatenate([_text(each.column(column)) for each in batches])[rows],
+        {name: np.concatenate([_text(each.column(name)) for each in batches])[rows] for name in columns},
     )
 
 
@@ -245,7 +246,11 @@ def _found(queries: Float32, files: _Files, memory: _Memory, limit: int, column:
     similarities[:, _dead(files, memory)] = -np.inf
     query, row = _nearest(similarities, limit)
     keys = np.concatenate([files.column(KEY), _objects(list(memory.keys))])[row].tolist()
-    values = np.concatenate([files.column(column), memory.values])[row].tolist() if column != KEY else keys
+    values = (
+        np.concatenate([files.column(column), memory.columns[column]])[row].tolist()
+        if column != KEY
+        else keys
+    )
     scores = rounded(similarities[query, row])
     ends = np.cumsum(np.bincount(query, minlength=len(queries))).tolist()
     return [
@@ -260,6 +265,19 @@ def _parts(files: _Files, memory: _Memory) -> list[tuple[Float32, int]]:
     if memory.keys:
         parts.append((memory.vectors, len(memory.keys)))
     return parts
+
+
+def _texts(files: _Files, memory: _Memory, name: str, rows: Int64) -> list[str]:
+    """A column of text of some rows, as they are counted. It is not kept: a page is read once, and a column may be long."""
+    values = np.empty(len(rows), dtype=np.object_)
+    start = 0
+    for segment in files.segments:
+        here = (rows >= start) & (rows < start + segment.num_rows)
+        values[here] = _text(segment.table.column(name).take(pa.array(rows[here] - start)))
+        start += segment.num_rows
+    values[rows >= start] = memory.columns[name][rows[rows >= start] - start]
+    texts: list[str] = values.tolist()
+    return texts
 
 
 def _dead(files: _Files, memory: _Memory) -> Int64:

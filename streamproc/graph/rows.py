@@ -1,7 +1,8 @@
 """Rows of the graph's collections: what stands in them and how it is packed.
 
 The edges that vote in recall are one compact string, because every neighbour of every note brings
-them along; what only the graph agent needs stands in another column that a search leaves out.
+them along; what only the graph agent needs stands in another column that a search leaves out, and so do
+the words of a note that people labelled.
 """
 
 from collections.abc import Iterable
@@ -17,6 +18,8 @@ from streamproc.events.graph import GraphNote, GraphTag, Origin, Provenance, Sim
 from streamproc.events.position import SourcePosition
 from streamproc.graph.hits import Edge
 from streamproc.graph.keys import note_row_key
+from streamproc.graph.uses import given_by_people
+from streamproc.graph.wording import Words, pack_words, unpack_words, words_of
 
 __all__ = [
     "MAX_COLUMN_BYTES",
@@ -30,6 +33,7 @@ __all__ = [
     "unit",
     "unpack_details",
     "unpack_edges",
+    "words_in",
 ]
 
 Float32 = npt.NDArray[np.float32]
@@ -57,7 +61,11 @@ _PROVENANCE = {letter: provenance for provenance, letter in _LETTER.items()}
 
 
 class StoredNote(msgspec.Struct, frozen=True):
-    """A note of the graph without its vector: what the next record of its key is compared with."""
+    """A note of the graph without its vector: what the next record of its key is compared with.
+
+    ``words`` are as :func:`~streamproc.graph.wording.pack_words` packs them. None stand in the row of a note that has no
+    tag by people's word, nor in one that was written before words were stored.
+    """
 
     note_id: str
     origin: Origin
@@ -66,6 +74,7 @@ class StoredNote(msgspec.Struct, frozen=True):
     tags: tuple[GraphTag, ...] = ()
     similar_tags: tuple[SimilarTo, ...] = ()
     similar_notes: tuple[SimilarTo, ...] = ()
+    words: str = ""
 
     @property
     def key(self) -> str:
@@ -105,11 +114,24 @@ class _Details(msgspec.Struct, frozen=True, array_like=True):
     confidences: tuple[float | None, ...]
     similar_tags: tuple[tuple[str, float], ...]
     similar_notes: tuple[tuple[str, float], ...]
+    words: str = ""
+
+
+class _WordsOnly(msgspec.Struct, frozen=True, array_like=True):
+    """:class:`_Details` of which the last member alone is decoded."""
+
+    content_hash: msgspec.Raw
+    source: msgspec.Raw
+    confidences: msgspec.Raw
+    similar_tags: msgspec.Raw
+    similar_notes: msgspec.Raw
+    words: str = ""
 
 
 _ENCODER = msgspec.json.Encoder()
 _EDGES = msgspec.json.Decoder(tuple[tuple[str, float, str], ...])
 _DETAILS = msgspec.json.Decoder(_Details)
+_WORDS_ONLY = msgspec.json.Decoder(_WordsOnly)
 
 
 def stored_note(note: GraphNote) -> StoredNote:
@@ -122,6 +144,7 @@ def stored_note(note: GraphNote) -> StoredNote:
         note.tags,
         note.similar_tags,
         note.similar_notes,
+        pack_words(words_of(note.note)) if given_by_people(note.tags) else "",
     )
 
 
@@ -143,10 +166,12 @@ def unpack_edges(packed: str) -> tuple[Edge, ...]:
 
 
 def pack_details(note: StoredNote) -> str:
-    """Pack what a search leaves out: hash, source, confidences, similarity edges.
+    """Pack what a search leaves out: hash, source, confidences, similarity edges, words.
+
+    Words take 7 kB at most. Where they do not fit beside the similarity edges, the row goes without them.
 
     Raises:
-        OutputTooLargeError: it exceeds a column of Milvus.
+        OutputTooLargeError: it exceeds a column of Milvus even without words.
     """
     details = _Details(
         note.content_hash,
@@ -154,8 +179,12 @@ def pack_details(note: StoredNote) -> str:
         tuple(tag.confidence for tag in note.tags),
         tuple((near.target, near.similarity) for near in note.similar_tags),
         tuple((near.target, near.similarity) for near in note.similar_notes),
+        note.words,
     )
-    return _within_column(_ENCODER.encode(details), "similarity edges")
+    packed = _ENCODER.encode(details)
+    if len(packed) > MAX_COLUMN_BYTES:
+        packed = _ENCODER.encode(msgspec.structs.replace(details, words=""))
+    return _within_column(packed, "similarity edges")
 
 
 def unpack_details(note_id: str, origin: Origin, edges: str, details: str) -> StoredNote:
@@ -174,7 +203,13 @@ def unpack_details(note_id: str, origin: Origin, edges: str, details: str) -> St
         ),
         tuple(SimilarTo(target=target, similarity=similarity) for target, similarity in read.similar_tags),
         tuple(SimilarTo(target=target, similarity=similarity) for target, similarity in read.similar_notes),
+        read.words,
     )
+
+
+def words_in(details: str) -> Words:
+    """The words of a note, from what :func:`pack_details` packed; none where it holds none."""
+    return unpack_words(_WORDS_ONLY.decode(details).words)
 
 
 def merge_edges(rows: Iterable[tuple[Edge, ...]]) -> tuple[Edge, ...]:

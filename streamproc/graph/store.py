@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from streamproc.graph.access import Page, Row, Rows
+from streamproc.graph.access import Page, Rows
 from streamproc.graph.answers import Found, in_order, notes_in_order
 from streamproc.graph.collections import OFFSET_DIMENSION, CollectionNames, Layout, create_missing
 from streamproc.graph.discriminant import Likeness
@@ -27,10 +27,12 @@ from streamproc.graph.rows import (
     pack_edges,
     unpack_details,
     unpack_edges,
+    words_in,
 )
-from streamproc.graph.tag_history import Labels, TagHistory
+from streamproc.graph.tag_history import Labels, TagHistory, Taught
 from streamproc.graph.uses import given_by_people
 from streamproc.graph.view import Partition
+from streamproc.graph.wording import NO_WORDS
 
 __all__ = ["Counts", "MilvusGraph"]
 
@@ -46,8 +48,9 @@ memory one by one, and every file costs a search of its own; between 500 and 2,0
 SURPLUS = 4
 """Hits asked for beyond those wanted, so that ties at the end fall the same way however rounding fell."""
 
-PAGE_ROWS = 8_192
-"""Rows with their vectors that are read at once: some 20 MB."""
+PAGE_ROWS = 2_048
+"""Rows with their vectors and words that are read at once: some 10 MB, 20 MB where all notes are long. A server answers with
+100 MB at most."""
 
 MAX_HITS = 16_384
 """What Milvus returns at most, of a search or a query."""
@@ -162,6 +165,7 @@ class MilvusGraph:
                 tuple(SegmentHit(identifier, similarity) for identifier, similarity in near_segments),
                 history.uses,
                 likeness,
+                history.wording,
             )
             for near_tags, near_notes, near_segments, likeness in zip(
                 found_tags, found_notes, found_segments, likenesses, strict=True
@@ -175,13 +179,13 @@ class MilvusGraph:
             rows = await self._milvus.rows(
                 lambda access, some: access.read(self._names.notes, some, ("edges", "details")), some
             )
-            found.update((row["key"], _stored(row)) for row in rows)
+            found.update((row["key"], _stored(row["key"], row["edges"], row["details"])) for row in rows)
         return found
 
     async def all_notes(self) -> AsyncIterator[Sequence[NoteRow]]:
         """Read every row of the notes, a page at a time, in order of key."""
-        async for rows in self._pages("edges", "details", "vector"):
-            yield [NoteRow(_stored(row), np.asarray(row["vector"], dtype=np.float32)) for row in rows]
+        async for page in self._pages("edges", "details"):
+            yield await asyncio.to_thread(_note_rows, page)
 
     async def write_notes(self, rows: Sequence[NoteRow]) -> None:
         """Write rows blindly: what stood under their keys is replaced.
@@ -190,26 +194,20 @@ class MilvusGraph:
             OutputTooLargeError: the edges of a note exceed a column.
         """
         keys, vectors = [row.note.key for row in rows], self._matrix([row.vector for row in rows])
-        before = await self._vectors(self._history.held(keys))
-        await self._write(
-            self._names.notes,
-            Rows(
-                keys,
-                vectors,
-                {
-                    "edges": [pack_edges(row.note.tags) for row in rows],
-                    "details": [pack_details(row.note) for row in rows],
-                },
-            ),
-        )
-        labels = Labels(keys, [given_by_people(row.note.tags) for row in rows], vectors)
-        await self._history.put(labels, before)
+        details = [pack_details(row.note) for row in rows]
+        edges = [pack_edges(row.note.tags) for row in rows]
+        before = await self._taught(self._history.held(keys))
+        await self._write(self._names.notes, Rows(keys, vectors, {"edges": edges, "details": details}))
+        tags = [given_by_people(row.note.tags) for row in rows]
+        # Told as they were stored, so that what is read later, to be taken away, is what was told.
+        words = [words_in(packed) if given else NO_WORDS for packed, given in zip(details, tags, strict=True)]
+        await self._history.put(Labels(keys, tags, vectors, words), before)
 
     async def delete_notes(self, keys: Sequence[str]) -> None:
         """Remove rows of notes; those that are not there do no harm."""
-        before = await self._vectors(self._history.held(keys))
+        before = await self._taught(self._history.held(keys))
         await self._delete(self._names.notes, keys)
-        gone = Labels(keys, [frozenset()] * len(keys), self._matrix([]))
+        gone = Labels(keys, [frozenset()] * len(keys), self._matrix([]), [NO_WORDS] * len(keys))
         await self._history.put(gone, before)
 
     async def write_tags(self, rows: Sequence[VertexRow]) -> None:
@@ -308,49 +306,35 @@ class MilvusGraph:
         await self._milvus.close()
 
     async def _labels(self) -> AsyncIterator[Labels]:
-        """The tags that people put on each note, by key of the row, a page at a time."""
+        """What people say of each note, a page of rows at a time."""
+        async for page in self._pages("edges", "details"):
+            yield await asyncio.to_thread(_labels, page)
+
+    async def _taught(self, keys: Sequence[str]) -> dict[str, Taught]:
+        """Vectors and words of rows as they are now; keys without a row are left out."""
+        found: dict[str, Taught] = {}
+        for some in _chunks(keys, CALL_ROWS):
+            rows = await self._milvus.rows(
+                lambda access, some: access.read(self._names.notes, some, ("vector", "details")), some
+            )
+            found.update(
+                (row["key"], Taught(np.asarray(row["vector"], dtype=np.float32), words_in(row["details"])))
+                for row in rows
+            )
+        return found
+
+    async def _pages(self, *columns: str) -> AsyncIterator[Page]:
+        """Some columns of every row of the notes, a page at a time, in order of key."""
         after = ""
         while True:
             page = await self._milvus.rows(
-                lambda access, after: access.page(self._names.notes, "edges", after, PAGE_ROWS), after
+                lambda access, after: access.page(self._names.notes, columns, after, PAGE_ROWS), after
             )
             if page.keys:
-                yield await asyncio.to_thread(_labels, page)
+                yield page
             if len(page.keys) < PAGE_ROWS:
                 return
             after = page.keys[-1]
-
-    async def _vectors(self, keys: Sequence[str]) -> dict[str, Float32]:
-        """Vectors of rows as they are now; keys without a row are left out."""
-        found: dict[str, Float32] = {}
-        for some in _chunks(keys, CALL_ROWS):
-            rows = await self._milvus.rows(
-                lambda access, some: access.read(self._names.notes, some, ("vector",)), some
-            )
-            found.update((row["key"], np.asarray(row["vector"], dtype=np.float32)) for row in rows)
-        return found
-
-    async def _pages(self, *columns: str) -> AsyncIterator[Sequence[Row]]:
-        """Some columns of every row of the notes, a page at a time, in order of key."""
-        last = ""
-        while True:
-            page = await self._milvus.call(
-                lambda client, timeout, after: client.query(
-                    self._names.notes,
-                    filter=f"key > '{after}'",
-                    output_fields=list(columns),
-                    consistency_level="Strong",
-                    limit=MAX_HITS,
-                    timeout=timeout,
-                ),
-                last,
-            )
-            rows = sorted(page, key=lambda row: row["key"])
-            if rows:
-                yield rows
-            if len(rows) < MAX_HITS:
-                return
-            last = rows[-1]["key"]
 
     async def _nearest(self, collection: str, queries: Float32, limit: int) -> list[list[tuple[str, float]]]:
         if not limit:
@@ -397,16 +381,25 @@ class MilvusGraph:
             await self._milvus.call(lambda client, timeout: client.flush(collection, timeout=timeout))
 
 
-def _stored(row: Row) -> StoredNote:
-    note_id, origin = split_note_key(row["key"])
-    return unpack_details(note_id, origin, row["edges"], row["details"])
+def _stored(key: str, edges: str, details: str) -> StoredNote:
+    note_id, origin = split_note_key(key)
+    return unpack_details(note_id, origin, edges, details)
+
+
+def _note_rows(page: Page) -> list[NoteRow]:
+    columns = zip(page.keys, page.columns["edges"], page.columns["details"], page.vectors, strict=True)
+    return [NoteRow(_stored(key, edges, details), vector) for key, edges, details, vector in columns]
 
 
 def _labels(page: Page) -> Labels:
-    tags = [given_by_people(unpack_edges(edges)) for edges in page.values]
+    tags = [given_by_people(unpack_edges(edges)) for edges in page.columns["edges"]]
     labelled = [row for row, each in enumerate(tags) if each]
+    details = page.columns["details"]
     return Labels(
-        [page.keys[row] for row in labelled], [tags[row] for row in labelled], page.vectors[labelled]
+        [page.keys[row] for row in labelled],
+        [tags[row] for row in labelled],
+        page.vectors[labelled],
+        [words_in(details[row]) for row in labelled],
     )
 
 

@@ -1,7 +1,9 @@
 """What people's labels say of each tag of a stored graph: read once when it is opened, kept current after that.
 
-How often a tag is used, and what its notes have in common: see :mod:`~streamproc.graph.uses` and
-:mod:`~streamproc.graph.discriminant`. Memory grows with the tags by a vector each, and with the labelled notes by their keys.
+How often a tag is used, and what its notes and their words have in common: see :mod:`~streamproc.graph.uses`,
+:mod:`~streamproc.graph.discriminant` and :mod:`~streamproc.graph.wording`. Memory grows with the tags by a vector each, with
+the words that each tag's notes have by twelve bytes each, and with the labelled notes by their keys; what a note itself
+taught is read from the graph again when it is replaced or removed.
 """
 
 import asyncio
@@ -9,19 +11,23 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
 
 from streamproc.errors import StreamprocError
 from streamproc.graph.discriminant import Discriminant, Float32, TagSums
 from streamproc.graph.uses import TagUses
+from streamproc.graph.wording import WordCounts, WordModel, Words
 
-__all__ = ["History", "Labels", "TagHistory"]
+__all__ = ["History", "Labels", "TagHistory", "Taught"]
 
 REREAD_SECONDS = 60.0
 """Least time between two readings of a graph that other workers write to as well."""
 
 _REREAD_SHARE = 0.02  # of the time that may be spent on reading anew
-_REST = 10.0  # times as long as a discriminant took to make the last one serves, whatever is written
+_REST = 10.0  # times as long as the models took to make the last ones serve, whatever is written
 
 _log = logging.getLogger(__name__)
 
@@ -34,11 +40,25 @@ class Labels:
         keys: of the rows.
         tags: of each, the ids that it has by people's word; none: the row is gone or has no such tag.
         vectors: float32[rows, dimension]; those of rows without tags are not looked at.
+        words: of each, as the row has them; likewise. None stand in a row that was written before words were stored.
     """
 
     keys: Sequence[str]
     tags: Sequence[frozenset[str]]
     vectors: Float32
+    words: Sequence[Words]
+
+
+class Taught(NamedTuple):
+    """What a row that counts has taught, beside its tags.
+
+    Attributes:
+        vector: float32[dimension].
+        words: none: the row was written before words were stored, and no word was counted.
+    """
+
+    vector: Float32
+    words: Words
 
 
 Scan = Callable[[], AsyncIterator[Labels]]
@@ -51,10 +71,12 @@ class History:
     Attributes:
         uses: tag id → on how many notes people put it, as ``TagUses.counts`` has it.
         discriminant: what those notes have in common; None: there are none.
+        wording: what their words have in common; None: there are no words.
     """
 
     uses: Mapping[str, int]
     discriminant: Discriminant | None
+    wording: WordModel | None
 
 
 class TagHistory:
@@ -96,16 +118,16 @@ class TagHistory:
         return await told.history()
 
     def held(self, keys: Collection[str]) -> list[str]:
-        """Those of the rows that count, and whose vectors are needed before they are replaced or removed."""
+        """Those of the rows that count: what they taught is needed before they are replaced or removed."""
         known = [each.tags for each in (self._told, self._next) if each is not None]
         return [key for key in keys if any(key in tags for tags in known)]
 
-    async def put(self, written: Labels, before: Mapping[str, Float32]) -> None:
+    async def put(self, written: Labels, before: Mapping[str, Taught]) -> None:
         """Rows were written or removed.
 
         Args:
             written: the rows as they are now.
-            before: key → vector, of the rows that were ``held``.
+            before: key → what it taught, of the rows that were ``held``.
         """
         for each in (self._told, self._next):
             if each is not None:
@@ -163,9 +185,10 @@ class _Told:
         self.written: set[str] | None = set()
         self._uses = TagUses()
         self._sums = TagSums(dimension)
+        self._words = WordCounts()
         self._history: History | None = None
         self._changed = False
-        self._rested = 0.0  # from when on the discriminant may be made anew
+        self._rested = 0.0  # from when on the models may be made anew
         self._one_at_a_time = asyncio.Lock()
 
     def was_read(self) -> None:
@@ -179,19 +202,14 @@ class _Told:
             new = [place for place, key in enumerate(page.keys) if page.tags[place] and key not in known]
             await asyncio.to_thread(self._add, page, new)
 
-    async def put(self, written: Labels, before: Mapping[str, Float32]) -> None:
+    async def put(self, written: Labels, before: Mapping[str, Taught]) -> None:
         """Count rows as they are now."""
         async with self._one_at_a_time:
             if self.written is not None:
                 self.written.update(written.keys)
             last = {key: place for place, key in enumerate(written.keys)}
             held = [key for key in last if key in self.tags]
-            for key in held:
-                tags, vector = self.tags.pop(key), before.get(key)
-                if vector is None and written.tags[last[key]]:
-                    vector = written.vectors[last[key]]  # what was written was read before it was told
-                if vector is not None:
-                    self._sums.add([tags], vector[None], -1)
+            self._take_away(held, written, last, before)
             for key, place in last.items():
                 if not written.tags[place]:
                     self._uses.put(key, ())
@@ -203,20 +221,37 @@ class _Told:
         async with self._one_at_a_time:
             if self._history is None or (self._changed and time.monotonic() >= self._rested):
                 began = time.monotonic()
-                discriminant = await asyncio.to_thread(self._sums.discriminant)
+                discriminant, wording = await asyncio.to_thread(self._models)
                 self._changed = False
                 ended = time.monotonic()
                 self._rested = ended + _REST * (ended - began)
-            else:
-                discriminant = self._history.discriminant
-            uses = self._uses.counts()
-            if (
-                self._history is None
-                or discriminant is not self._history.discriminant
-                or uses is not self._history.uses
-            ):
-                self._history = History(uses, discriminant)
+                self._history = History(self._uses.counts(), discriminant, wording)
+            elif (uses := self._uses.counts()) is not self._history.uses:
+                self._history = replace(self._history, uses=uses)
             return self._history
+
+    def _models(self) -> tuple[Discriminant | None, WordModel | None]:
+        return self._sums.discriminant(), self._words.model()
+
+    def _take_away(
+        self,
+        held: Sequence[str],
+        written: Labels,
+        places: Mapping[str, int],
+        before: Mapping[str, Taught],
+    ) -> None:
+        """Count rows no longer that are now as ``written``, each at its place there."""
+        tags, gone = [], []
+        for key in held:
+            place, of_key, taught = places[key], self.tags.pop(key), before.get(key)
+            if taught is None and written.tags[place]:
+                # What was written was read before it was told.
+                taught = Taught(written.vectors[place], written.words[place])
+            if taught is not None:
+                tags.append(of_key)
+                gone.append(taught)
+        if gone:
+            self._count(tags, np.stack([each.vector for each in gone]), [each.words for each in gone], -1)
 
     def _add(self, rows: Labels, places: Sequence[int]) -> None:
         if not places:
@@ -224,8 +259,16 @@ class _Told:
         for place in places:
             self._uses.put(rows.keys[place], rows.tags[place])
             self.tags[rows.keys[place]] = rows.tags[place]
-        self._sums.add([rows.tags[place] for place in places], rows.vectors[list(places)])
+        tags = [rows.tags[place] for place in places]
+        self._count(tags, rows.vectors[list(places)], [rows.words[place] for place in places], 1)
         self._changed = True
+
+    def _count(
+        self, tags: Sequence[frozenset[str]], vectors: Float32, words: Sequence[Words], times: int
+    ) -> None:
+        self._sums.add(tags, vectors, times)
+        worded = [place for place, each in enumerate(words) if len(each.numbers)]
+        self._words.add([tags[place] for place in worded], [words[place] for place in worded], times)
 
 
 def _log_failure(reading: "asyncio.Task[None]") -> None:

@@ -58,11 +58,11 @@ class NotePlan:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """The last word of a batch on one row: the note, or None for its deletion."""
+    """The last word of a batch on one row: the note and what of it is stored, or None for its deletion."""
 
     note_id: str
     origin: Origin
-    note: GraphNote | None
+    note: tuple[GraphNote, StoredNote] | None
     source: Source
 
 
@@ -94,10 +94,12 @@ class GraphWriter:
         note_ids = list(dict.fromkeys(entry.note_id for entry in entries.values()))
         both = [note_row_key(note_id, origin) for note_id in note_ids for origin in Origin]
         notes = [entry.note for entry in entries.values() if entry.note is not None]
-        known, vectors = await asyncio.gather(self.graph.notes(both), self._vectors(notes))
+        known, vectors = await asyncio.gather(
+            self.graph.notes(both), self._vectors([note for note, _ in notes])
+        )
         return NotePlan(
             _edge_changes(note_ids, known, entries),
-            tuple(NoteRow(stored_note(note), vector) for note, vector in zip(notes, vectors, strict=True)),
+            tuple(NoteRow(stored, vector) for (_, stored), vector in zip(notes, vectors, strict=True)),
             tuple(key for key, entry in entries.items() if entry.note is None),
             last_offsets(records),
             tuple(rejected),
@@ -209,7 +211,7 @@ def _read(record: InputRecord) -> _Entry:
         )
     stored = stored_note(note)
     pack_edges(stored.tags), pack_details(stored)  # too much for a row: better known now than half-way
-    return _Entry(note_id, origin, note, record.source)
+    return _Entry(note_id, origin, (note, stored), record.source)
 
 
 def _edge_changes(
@@ -225,6 +227,6 @@ def _edge_changes(
             if entry.note is None:
                 new.pop(key, None)
             else:
-                new[key] = stored_note(entry.note)
+                _, new[key] = entry.note
         changes += difference(old.values(), new.values(), touched[-1][1].source)
     return tuple(changes)

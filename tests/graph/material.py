@@ -12,6 +12,7 @@ from streamproc.events.note import Note
 from streamproc.events.position import Source, SourcePosition
 from streamproc.events.record import InputRecord
 from streamproc.graph.rows import NoteRow, StoredNote, unit
+from streamproc.graph.wording import Words, pack_words, words_of
 from streamproc.inference.protocols import Encoded
 
 DIMENSION = 16
@@ -51,9 +52,19 @@ def stored(note_id: str, *tags: GraphTag, origin: Origin = Origin.STREAM, **fiel
 
 
 def row(
-    note_id: str, *tags: GraphTag, origin: Origin = Origin.STREAM, vector: np.ndarray | None = None
+    note_id: str,
+    *tags: GraphTag,
+    origin: Origin = Origin.STREAM,
+    vector: np.ndarray | None = None,
+    text: str = "",
 ) -> NoteRow:
-    return NoteRow(stored(note_id, *tags, origin=origin), vector_of(note_id) if vector is None else vector)
+    """A row; one without a text was written before words were stored."""
+    note = stored(note_id, *tags, origin=origin, words=pack_words(words(text)))
+    return NoteRow(note, vector_of(note_id) if vector is None else vector)
+
+
+def words(text: str) -> Words:
+    return words_of(Note(note_id="any", text=text))
 
 
 def graph_note(

@@ -111,9 +111,10 @@ def in_pages(access, limit):
     """All rows, read so many at a time."""
     rows, after = [], ""
     while True:
-        page = access.page("rows", "edges", after, limit)
-        assert len(page.keys) == len(page.values) == len(page.vectors) <= limit
-        rows += zip(page.keys, page.values, np.round(page.vectors.astype(float), 6).tolist(), strict=True)
+        page = access.page("rows", ("edges",), after, limit)
+        edges = page.columns["edges"]
+        assert len(page.keys) == len(edges) == len(page.vectors) <= limit
+        rows += zip(page.keys, edges, np.round(page.vectors.astype(float), 6).tolist(), strict=True)
         if len(page.keys) < limit:
             return rows
         after = page.keys[-1]

@@ -16,9 +16,9 @@ from streamproc.events.graph import Origin, Provenance
 from streamproc.graph.collections import CollectionNames, Layout, create_missing
 from streamproc.graph.hits import Edge, Graph
 from streamproc.graph.milvus import GraphAddress
-from streamproc.graph.rows import VertexRow, unit
+from streamproc.graph.rows import NoteRow, VertexRow, stored_note, unit
 from streamproc.graph.store import FLUSH_ROWS, Counts, MilvusGraph
-from tests.graph.material import DIMENSION, ENCODER_HASH, row, tagged, vector_of
+from tests.graph.material import DIMENSION, ENCODER_HASH, graph_note, row, tagged, vector_of, words
 from tests.servers.milvus import MilvusLiteServer
 
 AWKWARD_IDS = (
@@ -154,12 +154,38 @@ async def test_clearing_leaves_an_empty_graph_that_works(any_graph):
     assert (await any_graph.counts()).notes == 1
 
 
-async def test_every_row_can_be_read_back_in_order_of_key(any_graph):
-    rows = [row(f"n{number:03}", tagged("a")) for number in range(300)]
+async def test_every_row_can_be_read_back_in_order_of_key_with_its_words(any_graph, monkeypatch):
+    monkeypatch.setattr("streamproc.graph.store.PAGE_ROWS", 128)
+    rows = [row(f"n{number:03}", tagged("a"), text=f"note {number}") for number in range(300)]
     await any_graph.write_notes(rows)
     read = [found for page in [page async for page in any_graph.all_notes()] for found in page]
     assert [found.note for found in read] == [written.note for written in rows]
     assert np.allclose([found.vector for found in read], [written.vector for written in rows], atol=1e-6)
+
+
+async def test_the_words_of_a_labelled_note_count_at_once_and_until_it_is_replaced_or_deleted(any_graph):
+    def written(note_id: str, tag_id: str, text: str) -> NoteRow:
+        return NoteRow(stored_note(graph_note(note_id, tagged(tag_id), text=text)), vector_of(note_id))
+
+    async def told(text: str, *tags: str) -> list[float]:
+        (hits,) = await any_graph.search(vector_of("any")[None], tags=0, notes=1, segments=0)
+        any_graph._history._told._rested = 0.0  # the models are made anew for the next search
+        return (
+            [] if hits.wording is None else hits.wording.wording(words(text)).columns([tags])[:, 0].tolist()
+        )
+
+    assert await told("oolong", "tea") == []
+    await any_graph.write_notes([written("n", "tea", "oolong"), written("m", "tax", "a receipt")])
+    assert (await told("oolong", "tea"))[0] > 0 > (await told("oolong", "tax"))[0]
+    await any_graph.write_notes([written("n", "tax", "a return"), written("k", "tea", "matcha")])
+    assert (await told("matcha", "tea"))[0] > 0
+    assert (await told("return", "tax"))[0] > 0
+    assert await told("oolong", "tea") == [0], "no note has the word any more"
+    await any_graph.delete_notes(["stream:k"])
+    assert await told("matcha", "tea") == [0]
+    assert (await told("return", "tax")) != [0]
+    await any_graph.delete_notes(["stream:n", "stream:m"])
+    assert await told("return", "tax") == []
 
 
 async def test_an_empty_graph_finds_nothing_and_nothing_asked_is_nothing_searched(graph):

@@ -17,11 +17,12 @@ from streamproc.graph.milvus import GraphAddress
 from streamproc.graph.recall import recall
 from streamproc.graph.rows import VertexRow, unit
 from streamproc.graph.store import MilvusGraph
-from streamproc.graph.tag_history import Labels, TagHistory
+from streamproc.graph.tag_history import Labels, TagHistory, Taught
 from streamproc.graph.thresholds import FITTED
 from streamproc.graph.uses import COUNTED
+from streamproc.graph.wording import NO_WORDS
 from streamproc.knowledge.snapshot import Knowledge
-from tests.graph.material import DIMENSION, ENCODER_HASH, row, tagged, vector_of
+from tests.graph.material import DIMENSION, ENCODER_HASH, row, tagged, vector_of, words
 from tests.graph.recalling import NOTE, tag
 
 
@@ -139,11 +140,34 @@ def labels(**tags):
         [key(note_id) for note_id in tags],
         [frozenset(each.split()) for each in tags.values()],
         np.stack([vector_of(note_id) for note_id in tags]),
+        [words(TEXTS.get(note_id, "")) for note_id in tags],
     )
 
 
 def before(*note_ids):
-    return {key(note_id): vector_of(note_id) for note_id in note_ids}
+    return {key(note_id): Taught(vector_of(note_id), words(TEXTS.get(note_id, ""))) for note_id in note_ids}
+
+
+TEXTS = {"a": "oolong, steeped", "b": "matcha, whisked", "c": "grout and tiles", "d": "a receipt in may"}
+"""Texts of some notes; rows of the others were written before words were stored."""
+
+
+def told():
+    history = TagHistory(Pages().scan, DIMENSION, shared=False)
+    history.forget()
+    return history
+
+
+async def words_told(history):
+    """What the words of each text say of each tag, once the models have been made anew."""
+    history._told._rested = 0.0
+    return wordings((await history.current()).wording)
+
+
+def wordings(model):
+    """float64[texts, tags, columns]; None where no words were told."""
+    names = [(tag_id,) for tag_id in "xyz"]
+    return model and np.stack([model.wording(words(text)).columns(names) for text in TEXTS.values()])
 
 
 async def uses(history):
@@ -166,10 +190,9 @@ async def test_what_is_written_while_the_graph_is_being_read_has_the_last_word()
     pages.go.set()
     await reading
     assert await uses(history) == {"old": 1, "new": 2}
-    told = TagHistory(Pages().scan, DIMENSION, shared=False)
-    told.forget()
-    await told.put(labels(m="old", n="new", k="new"), {})
-    assert await likeness_of(history, "n", "new") == pytest.approx(await likeness_of(told, "n", "new"))
+    other = told()
+    await other.put(labels(m="old", n="new", k="new"), {})
+    assert await likeness_of(history, "n", "new") == pytest.approx(await likeness_of(other, "n", "new"))
 
 
 async def test_notes_without_labels_of_people_leave_nothing_in_memory():
@@ -191,9 +214,7 @@ async def test_what_was_read_before_it_was_told_counts_once():
 
 
 async def test_a_note_that_changes_or_goes_takes_what_it_taught_along():
-    history, other = [TagHistory(Pages().scan, DIMENSION, shared=False) for _ in range(2)]
-    history.forget()
-    other.forget()
+    history, other = told(), told()
     await history.put(labels(a="x", b="x y", c="z"), {})
     assert history.held([key("b"), key("never there")]) == [key("b")]
     await history.put(labels(b="z", c=""), before("b", "c"))
@@ -203,6 +224,92 @@ async def test_a_note_that_changes_or_goes_takes_what_it_taught_along():
             await likeness_of(other, "a", tag_id), abs=1e-5
         )
     assert await uses(history) == await uses(other) == {"x": 1, "z": 1}
+
+
+async def test_the_words_of_a_note_count_from_when_it_is_told_and_no_longer_once_it_changes_or_goes():
+    history, other = told(), told()
+    assert await words_told(history) is None
+    await history.put(labels(a="x", b="x y", c="z", d="z"), {})
+    first = await words_told(history)
+    of_x, of_c = first[list(TEXTS).index("a"), 0], first[list(TEXTS).index("c"), 0]
+    assert of_x[0] > 0 > of_c[0]
+    await history.put(labels(b="z", c=""), before("b", "c"))
+    await other.put(labels(a="x", b="z", d="z"), {})
+    assert await words_told(history) == pytest.approx(await words_told(other), abs=1e-5)
+    assert not np.allclose(await words_told(history), first, atol=1e-3)
+    await history.put(labels(a="", b="", d=""), before("a", "b", "d"))
+    assert await words_told(history) is None
+
+
+async def test_a_note_that_was_stored_before_words_were_teaches_words_once_it_is_written_again():
+    history, other = told(), told()
+    await history.put(labels(a="x", c="z"), {})
+    without = replace(labels(b="x y"), words=[NO_WORDS])
+    await history.put(without, {})
+    await other.put(labels(a="x", c="z"), {})
+    assert await words_told(history) == pytest.approx(await words_told(other))
+    await history.put(labels(b="x y"), {key("b"): Taught(vector_of("b"), NO_WORDS)})
+    await other.put(labels(b="x y"), {})
+    assert await words_told(history) == pytest.approx(await words_told(other))
+    await history.put(labels(b=""), before("b"))
+    await other.put(labels(b=""), before("b"))
+    assert await words_told(history) == pytest.approx(await words_told(other), abs=1e-5)
+
+
+async def test_words_that_were_read_before_they_were_told_count_once():
+    pages = Pages(labels(a="x"), labels(b="y", c="z"))
+    pages.go.set()
+    history = TagHistory(pages.scan, DIMENSION, shared=False)
+    await history.current()
+    once = await words_told(history)
+    await history.put(labels(b="y"), {})
+    await history.put(labels(b="y", c="z"), before("b", "c"))
+    assert await words_told(history) == pytest.approx(once, abs=1e-5)
+
+
+async def test_words_that_are_written_while_the_graph_is_being_read_have_the_last_word():
+    pages = Pages(labels(a="x", b="y", c="z"))
+    history, other = TagHistory(pages.scan, DIMENSION, shared=False), told()
+    reading = asyncio.create_task(history.current())
+    await pages.reading.wait()
+    await history.put(labels(b="x", d="z"), {})
+    pages.go.set()
+    await reading
+    await other.put(labels(a="x", b="x", c="z", d="z"), {})
+    assert await words_told(history) == pytest.approx(await words_told(other), abs=1e-5)
+
+
+async def test_a_search_tells_what_the_words_of_all_labelled_notes_say(graph):
+    await graph.write_notes(
+        [
+            row("a", tagged("x"), text=TEXTS["a"]),
+            row("b", tagged("y"), text=TEXTS["b"]),
+            row("of models", tagged("z", provenance=Provenance.MODEL), text=TEXTS["c"]),
+        ]
+    )
+    one, two = await graph.search(vector_of("anything")[None].repeat(2, axis=0), tags=1, notes=1, segments=0)
+    assert one.wording is two.wording
+    other = told()
+    await other.put(labels(a="x", b="y"), {})
+    assert wordings(one.wording) == pytest.approx(await words_told(other))
+
+
+async def test_a_graph_that_is_opened_again_knows_the_same_words(tmp_path):
+    address = GraphAddress(str(tmp_path / "graph.db"))
+    first = await MilvusGraph.open(address, ENCODER_HASH, DIMENSION)
+    await first.warm_up()
+    await first.write_notes([row(each, tagged("x"), text=TEXTS[each]) for each in "abc"])
+    await first.write_notes([row("b", tagged("y"), text=TEXTS["d"]), row("older", tagged("y"))])
+    await first.delete_notes([key("a")])
+    before = await words_told(first._history)
+    await first.close()
+    again = await MilvusGraph.open(address, ENCODER_HASH, DIMENSION)
+    await again.warm_up()
+    assert await words_told(again._history) == pytest.approx(before, abs=1e-5)
+    other = told()
+    await other.put(replace(labels(b="y", c="x"), words=[words(TEXTS["d"]), words(TEXTS["c"])]), {})
+    assert before == pytest.approx(await words_told(other), abs=1e-5)
+    await again.close()
 
 
 async def test_a_graph_that_is_emptied_while_it_is_read_is_empty():
@@ -241,17 +348,20 @@ async def test_a_later_reading_that_fails_leaves_the_last_one_in_place():
     await history.close()
 
 
-async def test_while_labels_pour_in_the_last_discriminant_serves_for_a_while():
-    history = TagHistory(Pages().scan, DIMENSION, shared=False)
-    history.forget()
-    await history.put(labels(n="a"), {})
-    first = (await history.current()).discriminant
+async def test_while_labels_pour_in_the_last_models_serve_for_a_while():
+    history = told()
+    await history.put(labels(a="x"), {})
+    first = await history.current()
     history._told._rested = float("inf")
-    await history.put(labels(m="b"), {})
-    assert (await history.current()).discriminant is first
-    assert await uses(history) == {"a": 1, "b": 1}
+    await history.put(labels(b="y"), {})
+    later = await history.current()
+    assert later.discriminant is first.discriminant
+    assert later.wording is first.wording
+    assert await uses(history) == {"x": 1, "y": 1}
     history._told._rested = 0.0
-    assert (await history.current()).discriminant is not first
+    last = await history.current()
+    assert last.discriminant is not first.discriminant
+    assert last.wording is not first.wording
 
 
 async def test_a_stored_graph_and_one_in_memory_find_a_note_alike(graph):
