@@ -6,7 +6,6 @@ The first 500 test notes are streamed over the whole of train as history. Labels
 `category` off notes and history where it gives the label away (it is kept on biotools_edam only).
 """
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -16,15 +15,15 @@ from pathlib import Path
 
 import orjson
 
+from benchmarks.command import parser_of, run
+
 STREAMED = 500
 CATEGORY_IS_SAFE = {"biotools_edam", "nyt_keywords"}
 
 
 def main() -> None:
     """Run the demo twice on each dataset and print the summaries."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("names", nargs="*", default=["reddit_subs1000", "biotools_edam"])
     options = parser.parse_args()
@@ -87,4 +86,4 @@ def _written(path: Path, rows: Iterator[bytes]) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

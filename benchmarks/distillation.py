@@ -8,13 +8,14 @@ confidences that it serves, as in ``streamproc eval``. Last comes how much stude
 mean over seeds, with its 95 % interval over resampled notes.
 """
 
-import argparse
 import asyncio
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.command import parser_of, run
+from streamproc.errors import UserError
 from streamproc.evaluation.dataset import LabelledNote, Split, read_dataset
 from streamproc.evaluation.metrics import ndcg_at, paired_bootstrap, precision_at
 from streamproc.evaluation.prepared import prepare, recall_all
@@ -52,7 +53,7 @@ class Notes:
     def ranked_by(self, bundle: Bundle) -> tuple[Float64, Float64]:
         """P@1 and nDCG@5 of each note, float64[notes] each."""
         if (bundle.manifest.encoder, bundle.manifest.recall) != (self.encoder, self.recall):
-            raise SystemExit(f"{bundle.path} recalls otherwise than the teacher: start from the same bundle")
+            raise UserError(f"{bundle.path} recalls otherwise than the teacher: start from the same bundle")
         models = load_models(bundle, 1)
         scored = score(self.notes, self.recalled, models)
         asyncio.run(models.close())
@@ -61,9 +62,7 @@ class Notes:
 
 def main() -> None:
     """Print one row a bundle, and the difference that the teacher makes."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("split", type=Split, choices=list(Split))
     parser.add_argument("--notes", type=int, help="drawn at random; all unless given")
@@ -88,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -8,17 +8,15 @@ column has seen the note's own labels. Prints nDCG@5 and P@1 over all right tags
 an oracle would reach that puts the recalled candidates in order.
 """
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_matrix
-from sklearn.decomposition import TruncatedSVD
-from sklearn.feature_extraction.text import TfidfVectorizer
 
+from benchmarks.command import needing, parser_of, run
 from streamproc.evaluation.baselines import Trees, omikuji
 from streamproc.evaluation.dataset import LabelledNote, Split, read_dataset
 from streamproc.evaluation.metrics import ndcg_at, precision_at
@@ -67,6 +65,8 @@ class Study:
     """One dataset: its train as history, candidates of train and of valid, and columns to add to them."""
 
     def __init__(self, prepared: Prepared, thresholds: Thresholds) -> None:
+        from scipy.sparse import csr_matrix  # noqa: PLC0415 - an extra
+
         self.prepared = prepared
         dataset = prepared.dataset
         self.train = dataset.train
@@ -91,8 +91,10 @@ class Study:
         tags = np.array([self.number[tag.tag_id] for tag in rows.tags], dtype=np.int64)
         return Part(rows, notes, places, tags, split is Split.TRAIN)
 
-    def words(self, **options: object) -> dict[Split, csr_matrix]:
-        """TF-IDF of train and valid, a row a note."""
+    def words(self, **options: object) -> dict[Split, Any]:
+        """TF-IDF of train and valid, a row a note: SciPy's sparse matrices."""
+        from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415 - an extra
+
         counted = TfidfVectorizer(sublinear_tf=True, min_df=2, **options)
         counted.fit([note_text(each.note) for each in self.train])
         return {
@@ -134,6 +136,8 @@ def heads(study: Study, *, with_words: bool) -> Columns:
     """A ridge regression for each tag over the note's vector, without the note's own label (in closed form)."""
     inputs = {split: study.prepared.vectors[split].astype(np.float64) for split in study.parts}
     if with_words:
+        from sklearn.decomposition import TruncatedSVD  # noqa: PLC0415 - an extra
+
         words = study.words()
         dimension = min(WORDS_DIMENSION, words[Split.TRAIN].shape[1] - 1)
         topics = TruncatedSVD(dimension, random_state=0).fit(words[Split.TRAIN])
@@ -165,6 +169,8 @@ def heads(study: Study, *, with_words: bool) -> Columns:
 
 def priors(study: Study) -> Columns:
     """How often the tag is used, and how often in the note's category; nothing where notes have no category."""
+    from scipy.sparse import csr_matrix  # noqa: PLC0415 - an extra
+
     numbers = {name: at for at, name in enumerate(sorted({each.note.category for each in study.train}))}
     category = np.array([numbers[each.note.category] for each in study.train])
     of_category = csr_matrix(
@@ -224,6 +230,11 @@ COLUMNS: dict[str, Callable[[Study], Columns]] = {
 
 def main(directory: Path, bundle: Bundle) -> None:
     """Print one line a set of columns."""
+    with needing("baselines"):
+        import omikuji  # noqa: F401, PLC0415 - better missed now than after the first columns
+        import sklearn  # noqa: F401, PLC0415 - brings scipy
+    with needing("train"):
+        import torch  # noqa: F401, PLC0415
     encoder = load_encoder(bundle)
     cache = VectorCache(
         encoder, bundle.manifest.files[bundle.manifest.encoder.file], Path("~/.cache/streamproc/vectors")
@@ -282,5 +293,14 @@ def _say(what: str, figures: list[tuple[float, float]]) -> None:
     print(f"{what:28} nDCG@5 {ndcg:.4f}  P@1 {first:.4f}", flush=True)
 
 
+def command() -> None:
+    """Read the arguments and measure."""
+    parser = parser_of(__doc__)
+    parser.add_argument("dataset", type=Path, help="its directory")
+    parser.add_argument("bundle", type=Path, help="directory of the bundle whose encoder and recall are used")
+    given = parser.parse_args()
+    main(given.dataset, Bundle.load(given.bundle))
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Bundle.load(Path(sys.argv[2])))
+    run(command)

@@ -7,14 +7,13 @@ Every figure of the card is read from a report, and what it says of limits is dr
 whenever the bundle changes. Reports of another bundle are refused.
 """
 
-import argparse
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from benchmarks.command import parser_of, run
 from streamproc.errors import UserError
 from streamproc.evaluation.report import Ranking, Report
 from streamproc.inference.bundle import Bundle
@@ -93,26 +92,25 @@ def card(bundle: Bundle, reports: Sequence[Report], rebuild: str) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the card; 0, or 2 where something given cannot be used."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.model_card", description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the card.
+
+    Raises:
+        UserError: something given cannot be used.
+    """
+    parser = parser_of(__doc__)
     parser.add_argument("bundle", type=Path, help="directory of the bundle")
     parser.add_argument("reports", type=Path, nargs="+", help="reports of streamproc eval on this bundle")
     parser.add_argument("--rebuild", required=True, help="the command that makes the bundle anew")
     parser.add_argument("-o", "--output", type=Path, help="file to write; standard output unless given")
     given = parser.parse_args(arguments)
-    try:
-        bundle = Bundle.load(given.bundle)
-        name = f"{bundle.manifest.name}-{bundle.manifest.version}"
-        text = card(bundle, read_reports(given.reports, name), given.rebuild)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    bundle = Bundle.load(given.bundle)
+    name = f"{bundle.manifest.name}-{bundle.manifest.version}"
+    text = card(bundle, read_reports(given.reports, name), given.rebuild)
     if given.output is None:
         print(text, end="")
     else:
         given.output.write_text(text)
-    return 0
 
 
 def _what(bundle: Bundle) -> str:
@@ -442,4 +440,4 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[st
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)

@@ -11,7 +11,6 @@ Memory is the resident set of this process and the highest it has been: the kern
     python -m benchmarks.one_note [--notes 200] [--bundle BUNDLE]
 """
 
-import argparse
 import asyncio
 import os
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.command import parser_of, run
 from benchmarks.corpus import make_notes
 from streamproc.events.note import Note
 from streamproc.graph.knowledge_view import KnowledgeView
@@ -121,9 +121,7 @@ async def tagged(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print the rows of ``benchmarks/RESULTS.md``."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--notes", type=int, default=200)
     parser.add_argument("--bundle", type=Path, default=default_bundle_path())
     options = parser.parse_args(arguments)
@@ -182,4 +180,4 @@ def _print_latencies(seconds: Sequence[NoteSeconds]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -30,6 +30,7 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from benchmarks.command import parser_of, run
 from benchmarks.corpus import make_notes
 from streamproc.config import Settings, load_settings
 from streamproc.events.codec import content_hash, decode_note, encode, graph_note_key
@@ -403,9 +404,7 @@ def compare(notes: int, pairs: int) -> None:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--notes", type=int, default=16_000)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--run", choices=["loop", "worker"], help=argparse.SUPPRESS)
@@ -422,4 +421,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

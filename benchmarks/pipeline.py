@@ -10,7 +10,6 @@ there are cores, the fastest bare configuration measured. The bare run is repeat
     python -m benchmarks.pipeline [--history 10000] [--notes 4000] [--tags 1000]
 """
 
-import argparse
 import asyncio
 import resource
 import tempfile
@@ -24,6 +23,7 @@ import numpy as np
 import onnxruntime
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from benchmarks.command import parser_of, run
 from benchmarks.corpus import make_notes, make_tags, write_jsonl
 from streamproc.config import Settings, load_settings
 from streamproc.events.codec import encode
@@ -87,9 +87,7 @@ class _Meter:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(__doc__)
     parser.add_argument("--history", type=int, default=10_000)
     parser.add_argument("--tags", type=int, default=1_000)
     parser.add_argument("--notes", type=int, default=4_000)
@@ -305,4 +303,4 @@ def _core_seconds(pid: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

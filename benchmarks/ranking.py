@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.command import needing, parser_of, run
 from streamproc.evaluation.dataset import Split, read_dataset
 from streamproc.evaluation.prepared import prepare
 from streamproc.evaluation.protocol import evaluate
@@ -21,13 +22,14 @@ from streamproc.graph.thresholds import FITTED
 from streamproc.inference.bundle import Bundle, default_bundle_path
 from streamproc.inference.onnx import load_encoder, load_models
 from streamproc.training.fusion import fit_recall
-from streamproc.training.tagger import Plan, train_models
 
 NOTES_A_SET = 8000
 
 
 def main(root: Path, names: list[str], split: Split) -> None:
     """Train and measure on each set."""
+    with needing("train"):
+        from streamproc.training.tagger import Plan, train_models  # noqa: PLC0415 - an extra
     general = Bundle.load(default_bundle_path())
     cache = VectorCache(
         load_encoder(general),
@@ -52,5 +54,15 @@ def _say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def command() -> None:
+    """Read the arguments and measure."""
+    parser = parser_of(__doc__)
+    parser.add_argument("root", type=Path, help="directory of the datasets")
+    parser.add_argument("split", type=Split, choices=list(Split))
+    parser.add_argument("names", nargs="+", help="of the datasets")
+    given = parser.parse_args()
+    main(given.root, given.names, given.split)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[3:], Split(sys.argv[2]))
+    run(command)

@@ -12,7 +12,6 @@ import os
 # numpy's threads spin while they wait: on two cores that doubles what a search takes of them.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import argparse
 import asyncio
 import random
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.command import parser_of, run
 from benchmarks.corpus import make_notes, make_tags
 from streamproc.events.graph import GraphTag, Origin, Provenance, SimilarTo
 from streamproc.events.note import Note
@@ -33,6 +33,7 @@ from streamproc.graph.recall import recall
 from streamproc.graph.rows import Float32, NoteRow, StoredNote, VertexRow, unit
 from streamproc.graph.store import MilvusGraph
 from streamproc.graph.thresholds import FITTED
+from streamproc.knowledge.lexical import LexicalIndex
 from streamproc.knowledge.repository import RepositorySnapshot
 from streamproc.knowledge.snapshot import Knowledge
 
@@ -43,7 +44,7 @@ ROUNDS = 5
 
 def main() -> None:
     """Print one line a size."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--tags", type=int, nargs="+", default=[1_000, 10_000, 100_000])
     parser.add_argument("--notes", type=int, nargs="+", default=[10_000, 100_000])
     sizes = parser.parse_args()
@@ -64,7 +65,7 @@ class View:
     tags: RepositorySnapshot
 
     @property
-    def lexical(self):  # noqa: ANN201
+    def lexical(self) -> LexicalIndex:
         """Names and definitions."""
         return self.tags.lexical
 
@@ -170,4 +171,4 @@ async def _core_ms(work: Callable[[], Awaitable[object]], notes: int, rounds: in
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

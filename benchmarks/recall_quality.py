@@ -6,10 +6,10 @@ The paths alone, all of them under the shipped bundle's weights, and under weigh
 train. History is train; vectors come from the cache.
 """
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.command import parser_of, run
 from streamproc.evaluation.baselines import MATCHING, VOTES
 from streamproc.evaluation.dataset import Split, read_dataset
 from streamproc.evaluation.experiment import CANDIDATES
@@ -57,5 +57,15 @@ def main(root: Path, split: Split, names: list[str]) -> None:
             print(f"{name:16} {method:34} {right.mean():.3f} {rates}", flush=True)
 
 
+def command() -> None:
+    """Read the arguments and measure."""
+    parser = parser_of(__doc__)
+    parser.add_argument("root", type=Path, help="directory of the datasets")
+    parser.add_argument("split", type=Split, choices=list(Split))
+    parser.add_argument("names", nargs="+", help="of the datasets")
+    given = parser.parse_args()
+    main(given.root, given.split, given.names)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Split(sys.argv[2]), sys.argv[3:])
+    run(command)

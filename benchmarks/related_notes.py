@@ -7,11 +7,11 @@ share two tags or more with it. #Right is of C2T alone, of C2C2T alone, and of a
 the set's own train. Needs no tagger: a bundle straight from ``streamproc train encoder`` will do.
 """
 
-import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.command import parser_of, run
 from streamproc.evaluation.baselines import MATCHING, VOTES
 from streamproc.evaluation.dataset import Dataset, Split, read_dataset
 from streamproc.evaluation.experiment import CANDIDATES
@@ -73,10 +73,15 @@ def _row(dataset: Dataset, bundle: Bundle, split: Split) -> str:
     return f"{dataset.name:16} {name:16} {related} | {' '.join(f'{each:.3f}' for each in right)}"
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
+def command() -> None:
+    """Read the arguments and measure."""
+    parser = parser_of(__doc__)
     parser.add_argument("datasets", type=Path, nargs="+")
     parser.add_argument("--bundle", type=Path, action="append", default=[])
     parser.add_argument("--split", type=Split, default=Split.TEST)
     given = parser.parse_args()
     main(given.datasets, given.bundle, given.split)
+
+
+if __name__ == "__main__":
+    run(command)

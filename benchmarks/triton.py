@@ -8,7 +8,6 @@ much longer it takes than the run in process, and the processor time it costs th
     python -m benchmarks.triton [--notes 512] [--rounds 7]
 """
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -20,8 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.command import parser_of, run
 from benchmarks.corpus import make_notes
-from streamproc.config import Settings
+from streamproc.config import load_settings
 from streamproc.inference.bundle import Bundle, default_bundle_path
 from streamproc.inference.cores import available_cores
 from streamproc.inference.onnx import load_encoder
@@ -96,7 +96,7 @@ async def main(notes: int, rounds: int) -> None:
     texts = [note_text(note) for note in make_notes(notes, seed=1)]
     in_process = load_encoder(bundle)
     with TritonServer(REPOSITORY) as server:
-        triton = load_triton_encoder(Settings(triton_url=server.url), bundle)
+        triton = load_triton_encoder(load_settings(triton_url=server.url), bundle)
         expected, got = await in_process.encode(texts), await triton.encode(texts)
         difference = float(np.abs(expected.vectors - got.vectors).max())
         here, there = [], []
@@ -124,11 +124,14 @@ async def main(notes: int, rounds: int) -> None:
     print(f"| largest difference of a component | | {difference:.1e} | |")
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def command() -> None:
+    """Read the arguments and measure."""
+    parser = parser_of(__doc__)
     parser.add_argument("--notes", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     asyncio.run(main(arguments.notes, arguments.rounds))
+
+
+if __name__ == "__main__":
+    run(command)
