@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from streamproc.graph.standing import Standing
+from streamproc.graph.standing import Standing, places_of
 
 __all__ = ["LIKENESS", "Discriminant", "Likeness", "TagSums"]
 
@@ -226,18 +226,12 @@ class Likeness:
 
     def _of(self, names: Sequence[Sequence[str]]) -> tuple[Float64, Float64, Float64, Float64]:
         """Likeness, notes, product and squared length of each tag."""
-        known = self.discriminant.rows
-        rows = [
-            [row for each in of_tag if (row := known.get(each, -1)) not in self._absent] for of_tag in names
-        ]
         values = np.zeros((4, len(names)))
-        alone = [place for place, each in enumerate(rows) if len(each) == 1]
-        places = [rows[place][0] for place in alone]
+        alone, rows, merged = places_of(names, self.discriminant.rows, self._absent)
         likeness, counts, products, squares = self._tags
-        values[:, alone] = (likeness[places], counts[places], products[places], squares[places])
-        for place, each in enumerate(rows):
-            if len(each) > 1:
-                values[:, place] = self._together(each)
+        values[:, alone] = (likeness[rows], counts[rows], products[rows], squares[rows])
+        for place, each in merged:
+            values[:, place] = self._together(each)
         return values[0], values[1], values[2], values[3]
 
     def _together(self, rows: Sequence[int]) -> tuple[float, float, float, float]:
@@ -302,14 +296,14 @@ class Likeness:
 
     @cached_property
     def _absent(self) -> frozenset[int]:
-        """Rows that count as if nobody had used the tag; −1 is that of a tag which nobody has."""
+        """Rows that count as if nobody had used the tag."""
         counts = self._tags[1]
-        return self.gone | {row for row in self.own if counts[row] <= 0} | {-1}
+        return self.gone | {row for row in self.own if counts[row] <= 0}
 
     @cached_property
     def _standing(self) -> Standing:
         likeness, counts, _, _ = self._tags
-        return Standing(self.discriminant.ids, likeness, counts, self._absent - {-1})
+        return Standing(self.discriminant.ids, likeness, counts, self._absent)
 
 
 def _likeness(product: Any, square: Any, count: Any) -> Any:

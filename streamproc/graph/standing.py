@@ -1,13 +1,14 @@
 """How all tags stand to one note by the likelihoods of a model, the discriminant or the word model."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Standing"]
+__all__ = ["Places", "Standing", "places_of"]
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
@@ -17,6 +18,39 @@ _SOFT = (
     0.3  # the power to which likelihoods are raised in the soft share: what makes up a note hangs together
 )
 _SCALE = 0.1  # likelihoods reach some tens; columns of evidence are about one
+
+
+class Places(NamedTuple):
+    """Where a model has the tags that are asked for; those that it does not have are left out.
+
+    Attributes:
+        alone: places of the tags that have one row.
+        rows: the row of each of them.
+        merged: place and rows of those that have several.
+    """
+
+    alone: list[int]
+    rows: list[int]
+    merged: list[tuple[int, list[int]]]
+
+
+def places_of(names: Sequence[Sequence[str]], known: Mapping[str, int], absent: Collection[int]) -> Places:
+    """Look up the rows of some tags.
+
+    Args:
+        names: the ids that stand for each tag: its own, then those merged into it.
+        known: tag id → its row.
+        absent: rows that are to be as if they were not.
+    """
+    alone, rows, merged = [], [], []
+    for place, of_tag in enumerate(names):
+        found = [row for each in of_tag if (row := known.get(each, -1)) >= 0 and row not in absent]
+        if len(found) == 1:
+            alone.append(place)
+            rows.append(found[0])
+        elif found:
+            merged.append((place, found))
+    return Places(alone, rows, merged)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.events.note import Note
-from streamproc.graph.standing import Standing
+from streamproc.graph.standing import Standing, places_of
 from streamproc.inference.text import note_text
 from streamproc.knowledge.lexical import tokenize
 
@@ -346,15 +346,11 @@ class Wording:
         standing = self._standing
         if standing.empty or not len(self._terms.numbers):
             return np.zeros((len(names), len(WORDING)))
-        known, absent = self.model.rows, standing.absent
-        rows = [[row for each in of_tag if (row := known.get(each, -1)) not in absent] for of_tag in names]
         likeness, counts = np.zeros(len(names)), np.zeros(len(names))
-        alone = [place for place, each in enumerate(rows) if len(each) == 1 and each[0] >= 0]
-        places = [rows[place][0] for place in alone]
-        likeness[alone], counts[alone] = standing.likeness[places], standing.counts[places]
-        for place, each in enumerate(rows):
-            if len(several := [row for row in each if row >= 0]) > 1:
-                likeness[place], counts[place] = self._together(several)
+        alone, rows, merged = places_of(names, self.model.rows, standing.absent)
+        likeness[alone], counts[alone] = standing.likeness[rows], standing.counts[rows]
+        for place, each in merged:
+            likeness[place], counts[place] = self._together(each)
         return standing.columns(likeness, counts)
 
     def _together(self, rows: Sequence[int]) -> tuple[float, float]:
