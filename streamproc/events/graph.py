@@ -26,12 +26,13 @@ Weight = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Provenance(StrEnum):
-    """Whose word an edge is. Votes weigh human > import > author > model."""
+    """Whose word an edge is. Votes weigh human > import > author > model, whose edges are beliefs, emitted or not."""
 
     HUMAN = "human"
     IMPORT = "import"
     AUTHOR = "author"
     MODEL = "model"
+    """A belief that weighs its confidence, emitted or not: what was decided stands on ``notes.tagged``."""
     ENCODER = "encoder"
     """A similarity, not a label: on ``similar_tag`` and ``similar_note`` edges only."""
 

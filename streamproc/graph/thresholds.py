@@ -32,7 +32,8 @@ class Thresholds:
         nearest_tags: how many tags to ask the graph for; more than are taken, for some are merged or retired.
         nearest_notes: how many notes to ask it for; more than vote, for many carry labels of models only.
         sharpness: neighbours vote in proportion to exp(sharpness × similarity).
-        min_model_weight: a model's edge is heard from this confidence on.
+        min_model_weight: a model's edge is heard from this confidence on; weaker ones are written only for tags
+            that were emitted.
         import_vote: how much an imported label weighs beside a person's judgement on the note.
         author_vote: how much an author's own tag weighs beside it.
         fusion: weights of evidence columns, by name, whose sum ranks the union of the paths; empty:
@@ -55,7 +56,7 @@ class Thresholds:
     nearest_tags: int = 48
     nearest_notes: int = 128
     sharpness: float = 16.0
-    min_model_weight: float = 0.5
+    min_model_weight: float = 0.25
     import_vote: float = 0.95
     author_vote: float = 0.8
     fusion: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
@@ -100,7 +101,7 @@ FITTED = Thresholds(
             "vote_30": 0.8,
             "vote_soft": 2.0,
             "vote_sharp": 2.3,
-            "vote_model": 16.0,
+            "vote_model": 24.0,
             "exact_text": 1.0,
             "bm25": 0.12,
             "name_rarity": 0.5,
@@ -117,7 +118,7 @@ FITTED = Thresholds(
 )
 """For a bundle whose recall was never fitted: fitted to all-MiniLM-L6-v2 and rounded.
 
-Models emit few tags a note and are heard as shares of everybody near by, hence the large weight of
-``vote_model``: a tag that every fifth neighbour carries by a model's word gains as much as one that people
-gave to all of them. It is the λ of ``benchmarks/write_back.py``.
+Models believe in few tags a note and are heard as shares of everybody near by, hence the large weight of
+``vote_model``: a tag that every fourth neighbour carries by a model's sure word gains as much as one that
+people gave to all of them. ``benchmarks/write_back.py`` chooses it, and ``min_model_weight`` with it.
 """

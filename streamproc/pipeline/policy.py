@@ -66,10 +66,17 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Tags that count at once, and tags that wait for a person; each by falling confidence."""
+    """What became of the candidates of one note; each list by falling confidence, ties by id.
+
+    Attributes:
+        emitted: tags that count at once.
+        review: tags that wait for a person.
+        candidates: all there were, those that were dropped among them; what a person confirmed has confidence 1.
+    """
 
     emitted: tuple[Scored, ...]
     review: tuple[Scored, ...]
+    candidates: tuple[Scored, ...]
 
 
 def decide(scored: Sequence[Scored], policy: Policy) -> Decision:
@@ -82,9 +89,8 @@ def decide(scored: Sequence[Scored], policy: Policy) -> Decision:
     emitted: list[Scored] = []
     review: list[Scored] = []
     of_kind: Counter[str] = Counter()
-    for candidate in sorted(
-        map(_with_judgement, scored), key=lambda each: (-each.confidence, each.tag.tag_id)
-    ):
+    candidates = sorted(map(_with_judgement, scored), key=lambda each: (-each.confidence, each.tag.tag_id))
+    for candidate in candidates:
         kind = candidate.tag.kind
         if candidate.judged is False or candidate.confidence < policy.review_threshold(kind):
             continue
@@ -95,7 +101,7 @@ def decide(scored: Sequence[Scored], policy: Policy) -> Decision:
         elif len(emitted) < policy.max_tags and of_kind[kind] < policy.limit(kind):
             of_kind[kind] += 1
             emitted.append(candidate)
-    return Decision(tuple(emitted), tuple(review))
+    return Decision(tuple(emitted), tuple(review), tuple(candidates))
 
 
 def _with_judgement(candidate: Scored) -> Scored:

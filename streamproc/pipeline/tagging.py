@@ -23,6 +23,7 @@ from streamproc.knowledge.snapshot import Knowledge, KnowledgeSnapshot
 from streamproc.observability import metrics
 from streamproc.observability.histograms import observe_all
 from streamproc.observability.stopwatch import Stopwatch
+from streamproc.pipeline.beliefs import beliefs
 from streamproc.pipeline.judged import JudgedNote, Observer, scored
 from streamproc.pipeline.outcome import Outcome, SourcedNote
 from streamproc.pipeline.policy import Decision, Policy, Scored, decide
@@ -241,7 +242,7 @@ class Pipeline:
             source=read.note.source.position,
             encoder=self._models.encoder.weights_hash,
             vector=pack_vector(read.vector),
-            tags=(*_author_edges(note, snapshot), *_model_edges(decision)),
+            tags=(*_author_edges(note, snapshot), *_model_edges(decision, thresholds.min_model_weight)),
             similar_tags=tuple(
                 SimilarTo(target=hit.tag_id, similarity=hit.similarity)
                 for hit in read.hits.tags[:SIMILARITY_EDGES]
@@ -302,15 +303,14 @@ def _author_edges(note: Note, snapshot: KnowledgeSnapshot) -> list[GraphTag]:
     return [GraphTag(tag_id=tag_id, weight=1.0, provenance=Provenance.AUTHOR) for tag_id in tags]
 
 
-def _model_edges(decision: Decision) -> list[GraphTag]:
-    """The emitted tags. What a person confirmed is the judgement's edge, read from the labels, not a model's."""
+def _model_edges(decision: Decision, least: float) -> list[GraphTag]:
+    """What the models believe of the note; people's word on it is read from the labels."""
     return [
         GraphTag(
-            tag_id=scored.tag.tag_id,
-            weight=scored.confidence,
+            tag_id=each.tag.tag_id,
+            weight=each.confidence,
             provenance=Provenance.MODEL,
-            confidence=scored.confidence,
+            confidence=each.confidence,
         )
-        for scored in decision.emitted
-        if not scored.judged
+        for each in beliefs(decision, least)
     ]

@@ -93,8 +93,8 @@ def model(tag_id, confidence=0.9):
     return edge(tag_id, Provenance.MODEL, confidence)
 
 
-def test_only_confident_edges_of_models_are_heard():
-    around = hits([], [("m", 0.6, [model("a", 0.95), model("b", 0.3)])])
+def test_edges_of_models_are_heard_from_a_confidence_on():
+    around = hits([], [("m", 0.6, [model("a", 0.25), model("b", 0.24)])])
     found = recall(NOTE, around, View(ABC), Judges(), FITTED)
     assert ids(found) == ["a"]
 

@@ -111,6 +111,7 @@ def test_every_tag_takes_one_route(confidences, accept, review):
     decision = decide([candidate(str(c), c) for c in confidences], policy)
     emitted, waiting = set(names(decision.emitted)), set(names(decision.review))
     assert emitted == {str(c) for c in confidences if c >= accept}
+    assert [each.confidence for each in decision.candidates] == sorted(confidences, reverse=True)
     assert waiting == {str(c) for c in confidences if review is not None and review <= c < accept}
 
 

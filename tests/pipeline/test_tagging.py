@@ -11,6 +11,7 @@ from streamproc.events.label import Judgement
 from streamproc.events.note import Note
 from streamproc.events.position import Source, SourcePosition
 from streamproc.events.tagged import NoteOutcome
+from streamproc.graph.thresholds import Thresholds
 from streamproc.pipeline.local import sample_file
 from streamproc.pipeline.outcome import SourcedNote
 from streamproc.pipeline.tagging import Pipeline
@@ -35,6 +36,12 @@ async def tag_one(pipeline, note):
 
 def confidences(tagged):
     return {tag.tag_id: tag.confidence for tag in tagged.tags}
+
+
+def models_edges(outcome):
+    edges = [tag for tag in outcome.graph_note.tags if tag.provenance is Provenance.MODEL]
+    assert all(tag.weight == tag.confidence for tag in edges)
+    return {tag.tag_id: tag.weight for tag in edges}
 
 
 @pytest.fixture
@@ -149,8 +156,37 @@ async def test_the_graph_note_says_who_gave_which_tag(pipeline):
     }
     assert "no such tag" not in provenance
     assert outcome.graph_note.source == SourcePosition("notes.new", 0, 0)
-    models = [tag for tag in outcome.graph_note.tags if tag.provenance is Provenance.MODEL]
-    assert {tag.tag_id for tag in models} == set(confidences(outcome.tagged))
+    models = models_edges(outcome)
+    assert confidences(outcome.tagged).items() <= models.items()
+
+
+async def test_the_graph_learns_what_was_believed_too_weakly_to_be_emitted(pipeline, bundle):
+    outcomes = [each for each in await pipeline.tag(sourced(sample_notes())) if each.graph_note is not None]
+    emitted = [confidences(each.tagged) for each in outcomes]
+    weak = [
+        weight
+        for each, shown in zip(outcomes, emitted, strict=True)
+        for tag_id, weight in models_edges(each).items()
+        if tag_id not in shown
+    ]
+    heard = Thresholds.of(bundle.manifest.recall).min_model_weight
+    assert all(
+        shown.items() <= models_edges(each).items() for each, shown in zip(outcomes, emitted, strict=True)
+    )
+    assert len(weak) > len(outcomes) / 4
+    assert all(heard <= weight < 0.5 for weight in weak)
+
+
+async def test_a_tag_that_a_person_rejected_on_the_note_does_not_enter_the_graph(pipeline, sample_graph):
+    note = sample_notes()[1]
+    before = models_edges((await pipeline.tag(sourced([note])))[0])
+    for offset, tag_id in enumerate(before):
+        sample_graph.knowledge.judgements.apply(
+            Judgement(note_id=note.note_id, tag_id=tag_id, correct=False), 0, offset
+        )
+    after = models_edges((await pipeline.tag(sourced([note])))[0])
+    assert before
+    assert not before.keys() & after.keys()
 
 
 async def test_with_the_write_back_off_nothing_is_added_to_the_graph(bundle, models, sample_graph):
