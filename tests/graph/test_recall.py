@@ -14,6 +14,7 @@ from streamproc.graph.recall import explain, recall
 from streamproc.graph.rows import unit
 from streamproc.graph.thresholds import FITTED, PAPER
 from streamproc.graph.uses import COUNTED
+from streamproc.graph.wording import WORDING, WordCounts, words_of
 from tests.graph.recalling import NOTE, Judges, View, deprecated, edge, hits, manual, merged, tag
 
 
@@ -430,3 +431,54 @@ def test_a_tag_of_the_history_that_is_no_candidate_any_more_is_not_recalled():
     for gone in (manual("tea"), deprecated("tea")):
         recalled = recall(NOTE, found, View([gone, tag("tax")]), Judges(), FITTED)
         assert [each.tag_id for each in recalled.tags] == ["tax"]
+
+
+def worded(texts):
+    """What the words of labelled notes tell."""
+    counts = WordCounts()
+    counts.add(
+        [(tag_id,) for tag_id, _ in texts], [words_of(Note(note_id="m", text=text)) for _, text in texts]
+    )
+    return counts.model()
+
+
+WORDED = [("tea", "oolong steeped"), ("tax", "deduct receipts"), ("tiles", "grout cracked")] * 5
+POT = Note(note_id="n", text="a pot of oolong")
+
+
+def test_a_tag_whose_notes_use_the_words_of_the_note_is_recalled_though_none_of_them_is_near():
+    found = replace(hits(), wording=worded(WORDED))
+    recalled = recall(POT, found, View([tag("tea"), tag("tax"), tag("tiles")]), Judges(), FITTED)
+    assert recalled.tags[0].tag_id == "tea"
+    paths, why = explain(recalled, 0)
+    assert paths == (RecallPath.C2C2T,)
+    assert why.neighbours == ()
+    columns = [recalled.evidence[:, COLUMN[name]] for name in WORDING]
+    assert all(column[0] == column.max() > 0 for column in columns[2:])
+
+
+def test_only_so_many_tags_are_recalled_for_their_words_and_none_where_it_is_closed():
+    found = replace(hits(), wording=worded(WORDED))
+    view = View([tag("tea"), tag("tax"), tag("tiles")])
+    for most in (0, 1, 2):
+        assert len(recall(POT, found, view, Judges(), replace(FITTED, max_worded=most)).tags) == most
+
+
+def test_the_words_that_a_note_taught_itself_are_left_out():
+    told = worded([*WORDED, ("tea", POT.text)])
+    near = replace(hits(notes=[("n", 1.0, ["tea"])]), wording=told)
+    columns = [COLUMN[name] for name in WORDING]
+    own = recall(POT, near, View([tag("tea")]), Judges(), FITTED).evidence[:, columns]
+    left_out = told.wording(words_of(POT)).leaving_out(("tea",)).columns([("tea",)])
+    assert own == pytest.approx(left_out, abs=1e-5)
+    said_so = recall(POT, replace(near, notes=(), own={"tea"}), View([tag("tea")]), Judges(), FITTED)
+    assert said_so.evidence[:, columns] == pytest.approx(left_out, abs=1e-5)
+    another = recall(Note(note_id="x", text=POT.text), near, View([tag("tea")]), Judges(), FITTED)
+    assert np.abs(own - another.evidence[:, columns]).max() > 1e-2
+
+
+def test_a_merged_tag_speaks_with_the_words_of_those_merged_into_it():
+    view = View([tag("drinks"), merged("tea", "drinks")])
+    found = replace(hits(), wording=worded(WORDED))
+    recalled = recall(POT, found, view, Judges(), FITTED)
+    assert ids(recalled) == ["drinks"]
