@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.command import parser_of, run
+from benchmarks.command import datasets_parser_of, run
 from streamproc.calibration.choice import MOST_NOTES, fit_confidences
 from streamproc.calibration.figures import figures_of
 from streamproc.calibration.sample import Sample, confidence_of
@@ -114,10 +114,7 @@ def _skill(prepared: Prepared, sample: Sample, confidence: Float64) -> dict[str,
 
 def command() -> None:
     """Read the arguments and measure."""
-    parser = parser_of(__doc__)
-    parser.add_argument("root", type=Path)
-    parser.add_argument("split", type=Split)
-    parser.add_argument("names", nargs="+")
+    parser = datasets_parser_of(__doc__)
     parser.add_argument("--bundle", type=Path, default=default_bundle_path())
     parser.add_argument("--most", type=int, default=100_000, help="notes that are measured")
     parser.add_argument("--history", type=int, default=MOST_NOTES, help="notes that the map is fitted to")

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from streamproc.errors import UserError
+from streamproc.evaluation.dataset import Split
 from streamproc.extras import Extra, how_to_install
 
-__all__ = ["needing", "parser_of", "run"]
+__all__ = ["datasets_parser_of", "needing", "parser_of", "run"]
 
 
 def parser_of(about: str) -> argparse.ArgumentParser:
@@ -20,6 +21,15 @@ def parser_of(about: str) -> argparse.ArgumentParser:
         description=about,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def datasets_parser_of(about: str) -> argparse.ArgumentParser:
+    """A parser that asks for ``root``, ``split`` and the ``names`` of datasets below the root."""
+    parser = parser_of(about)
+    parser.add_argument("root", type=Path, help="directory of the datasets")
+    parser.add_argument("split", type=Split, choices=list(Split))
+    parser.add_argument("names", nargs="+", help="of the datasets")
+    return parser
 
 
 def run(command: Callable[[], object]) -> None:

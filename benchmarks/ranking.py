@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.command import needing, parser_of, run
+from benchmarks.command import datasets_parser_of, needing, run
 from streamproc.evaluation.dataset import Split, read_dataset
 from streamproc.evaluation.prepared import prepare
 from streamproc.evaluation.protocol import evaluate
@@ -56,11 +56,7 @@ def _say(line: str) -> None:
 
 def command() -> None:
     """Read the arguments and measure."""
-    parser = parser_of(__doc__)
-    parser.add_argument("root", type=Path, help="directory of the datasets")
-    parser.add_argument("split", type=Split, choices=list(Split))
-    parser.add_argument("names", nargs="+", help="of the datasets")
-    given = parser.parse_args()
+    given = datasets_parser_of(__doc__).parse_args()
     main(given.root, given.names, given.split)
 
 

@@ -9,7 +9,7 @@ train. History is train; vectors come from the cache.
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.command import parser_of, run
+from benchmarks.command import datasets_parser_of, run
 from streamproc.evaluation.baselines import MATCHING, VOTES
 from streamproc.evaluation.dataset import Split, read_dataset
 from streamproc.evaluation.experiment import CANDIDATES
@@ -59,11 +59,7 @@ def main(root: Path, split: Split, names: list[str]) -> None:
 
 def command() -> None:
     """Read the arguments and measure."""
-    parser = parser_of(__doc__)
-    parser.add_argument("root", type=Path, help="directory of the datasets")
-    parser.add_argument("split", type=Split, choices=list(Split))
-    parser.add_argument("names", nargs="+", help="of the datasets")
-    given = parser.parse_args()
+    given = datasets_parser_of(__doc__).parse_args()
     main(given.root, given.split, given.names)
 
 
