@@ -4,7 +4,6 @@ Maven fetches the jars once (``pom.xml`` beside this file) and they stay in the 
 data in a temporary directory, has a plain and a SASL listener, and never outlives the process that started it.
 """
 
-import atexit
 import base64
 import contextlib
 import hashlib
@@ -13,13 +12,11 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 import uuid
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from tests.servers.process import Started, free_ports
+from tests.servers.process import free_ports
+from tests.servers.server import Server
 
 __all__ = ["MAX_MESSAGE_BYTES", "KafkaServer", "why_kafka_cannot_run"]
 
@@ -27,8 +24,6 @@ POM = Path(__file__).with_name("pom.xml")
 CACHE = Path("~/.cache/streamproc/tests/kafka").expanduser()
 MAX_MESSAGE_BYTES = 12 * 1024 * 1024
 """Room for a text of 10 MB, which the broker must take so that our own limit is what refuses it."""
-START_SECONDS = 60.0
-STOP_SECONDS = 30.0
 JAVA_MIN = 17
 
 LOG4J = """\
@@ -87,7 +82,7 @@ def fetch_jars() -> Path:
     return libs
 
 
-class KafkaServer:
+class KafkaServer(Server):
     """One Apache Kafka broker; use it as a context manager.
 
     Ports and data stay the same over :meth:`stop`, :meth:`kill` and :meth:`start`.
@@ -102,13 +97,11 @@ class KafkaServer:
         self.sasl_bootstrap = f"127.0.0.1:{sasl}"
         """SASL_PLAINTEXT with PLAIN or SCRAM-SHA-512, as :attr:`username` and :attr:`password`."""
         self._controller = f"127.0.0.1:{controller}"
-        self._process: Started | None = None
-        self._home = Path(tempfile.mkdtemp(prefix="streamproc-kafka-"))
+        super().__init__("Kafka")
         self._libs = fetch_jars()
         self._properties = self._home / "server.properties"
         self._properties.write_text(self._configuration())
         (self._home / "log4j2.properties").write_text(LOG4J.format(log=self.log))
-        atexit.register(self.close)
         self._format()
 
     @property
@@ -116,64 +109,10 @@ class KafkaServer:
         """The broker's own log, warnings and worse."""
         return self._home / "broker.log"
 
-    @property
-    def running(self) -> bool:
-        """Whether the broker's process is alive."""
-        return self._process is not None and self._process.status is None
-
-    @property
-    def pid(self) -> int:
-        """Process id of the broker while it runs; 0 otherwise."""
-        return self._process.pid if self._process is not None else 0
-
-    def start(self) -> None:
-        """Start the broker and return when it takes connections.
-
-        Raises:
-            RuntimeError: it ended or did not answer in time; its output is in the message.
-        """
-        command = self._java(
+    def _command(self) -> list[str]:
+        return self._java(
             "-Xmx512m", "-XX:+UseSerialGC", main="kafka.Kafka", arguments=[str(self._properties)]
         )
-        self._process = Started(command, self._home / "output.log", home=self._home)
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            if not self.running or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError(f"Apache Kafka did not start: {self._said()}")
-            time.sleep(0.1)
-
-    def stop(self) -> None:
-        """Stop the broker in good order (SIGTERM); its data stay."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.stop(STOP_SECONDS)
-
-    def kill(self) -> None:
-        """Kill the broker (SIGKILL); its data stay as they are."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-
-    def restart(self) -> None:
-        """Stop the broker in good order and start it again on the same ports with the same data."""
-        self.stop()
-        self.start()
-
-    def close(self) -> None:
-        """Kill the broker and delete its data. Calling it twice is fine."""
-        self.kill()
-        shutil.rmtree(self._home, ignore_errors=True)
-        atexit.unregister(self.close)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _answers(self) -> bool:
         host, port = self.bootstrap.split(":")
@@ -183,8 +122,8 @@ class KafkaServer:
         return False
 
     def _said(self) -> str:
-        files = [self._home / "output.log", self.log]
-        return "\n".join(file.read_text()[-3000:] for file in files if file.exists())
+        warned = self.log.read_text()[-3000:] if self.log.exists() else ""
+        return f"{super()._said()}\n{warned}"
 
     def _java(self, *options: str, main: str, arguments: list[str]) -> list[str]:
         log4j = f"-Dlog4j2.configurationFile={self._home / 'log4j2.properties'}"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 __all__ = ["Started", "free_ports", "has_ended", "living"]
 
-END_SECONDS = 15.0
+END_SECONDS = 30.0
 
 _KEEPER = """
 import os, signal, sys

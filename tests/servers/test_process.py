@@ -108,7 +108,7 @@ def test_a_test_run_that_is_asked_to_end_tears_its_fixtures_down(tmp_path: Path)
         server = int(until(tmp_path / "pid", "\n"))
         assert living(server)
         run.send_signal(signal.SIGTERM)
-        assert run.wait(30) == pytest.ExitCode.INTERRUPTED
+        assert run.wait(60) == pytest.ExitCode.INTERRUPTED
     assert (tmp_path / "torn down").exists()
     assert not living(server)
 

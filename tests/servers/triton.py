@@ -5,7 +5,6 @@ environment of their own, made once and kept in the user's cache: they need nump
 gives empty tensors and calls it success), which the package itself must not be held to.
 """
 
-import atexit
 import fcntl
 import hashlib
 import http.client
@@ -16,16 +15,13 @@ import signal
 import subprocess
 import sys
 import sysconfig
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import pytest
 
-from tests.servers.process import Started, free_ports
+from tests.servers.process import free_ports
+from tests.servers.server import Server
 
 __all__ = ["TritonServer", "install_triton", "triton_server", "triton_url"]
 
@@ -33,8 +29,6 @@ REQUIRE_TRITON = "STREAMPROC_TESTS_REQUIRE_TRITON"
 REQUIREMENTS = ("nvidia-pytriton==0.7.0", "numpy<2", "onnxruntime>=1.20")
 CACHE = Path("~/.cache/streamproc/tests/triton").expanduser()
 REPOSITORY = Path(__file__).parents[2] / "triton_models"
-START_SECONDS = 60.0
-STOP_SECONDS = 20.0
 
 
 class TritonUnavailableError(Exception):
@@ -116,7 +110,7 @@ def _triton_home(environment: Path) -> Path:
     return _site_packages(environment) / "pytriton/tritonserver"
 
 
-class TritonServer:
+class TritonServer(Server):
     """One Triton server; use it as a context manager.
 
     Ports stay the same over :meth:`stop`, :meth:`kill` and :meth:`start`.
@@ -136,12 +130,11 @@ class TritonServer:
         self.url = f"127.0.0.1:{grpc}"
         """Address of the gRPC service."""
         self.metrics_url = f"http://127.0.0.1:{metrics}/metrics"
-        self._process: Started | None = None
-        self._home = Path(tempfile.mkdtemp(prefix="streamproc-triton-"))
+        super().__init__("Triton")
         self._shared_memory = self._home.name
         triton = _triton_home(self._environment)
         loopback = "127.0.0.1"
-        self._command = [
+        self._tritonserver = [
             str(triton / "bin/tritonserver"),
             f"--model-repository={repository}",
             f"--backend-directory={triton / 'backends'}",
@@ -154,46 +147,21 @@ class TritonServer:
             "--exit-timeout-secs=5",
             *options,
         ]
-        atexit.register(self.close)
-
-    @property
-    def pid(self) -> int:
-        """Process id of the running server."""
-        assert self._process is not None
-        return self._process.pid
 
     @property
     def log(self) -> str:
         """All it has written so far."""
         return (self._home / "output.log").read_text(errors="replace")
 
-    def start(self) -> None:
-        """Start the server and return when all models are ready.
-
-        Raises:
-            RuntimeError: it ended or was not ready in time; the end of its log is in the message.
-        """
-        self._process = Started(
-            self._command, self._home / "output.log", environment=self._variables(), home=self._home
-        )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._is_ready():
-            if self._process.status is not None or time.monotonic() > deadline:
-                self.kill()
-                raise RuntimeError(f"Triton did not start: {self.log[-3000:]}")
-            time.sleep(0.1)
-
     def stop(self) -> None:
-        """Stop the server in good order (SIGTERM)."""
-        if self._process is not None:
-            self._process.stop(STOP_SECONDS)  # the server ends the processes of its models itself
-        self._forget()
+        """Stop the server in good order (SIGTERM); it ends the processes of its models itself."""
+        super().stop()
+        self._unlink_shared_memory()
 
     def kill(self) -> None:
         """Kill the server and the processes of its models (SIGKILL)."""
-        if self._process is not None:
-            self._process.kill()
-        self._forget()
+        super().kill()
+        self._unlink_shared_memory()
 
     def pause(self) -> None:
         """Freeze the server (SIGSTOP): connections stay, nothing answers."""
@@ -205,28 +173,15 @@ class TritonServer:
         assert self._process is not None
         self._process.send(signal.SIGCONT)
 
-    def close(self) -> None:
-        """Kill the server and delete its log. Calling it twice is fine."""
-        self.kill()
-        shutil.rmtree(self._home, ignore_errors=True)
-        atexit.unregister(self.close)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _forget(self) -> None:
-        self._process = None
+    def _unlink_shared_memory(self) -> None:
         # A backend that is killed leaves the memory it shared with the server behind.
         for region in Path("/dev/shm").glob(f"{self._shared_memory}*"):
             region.unlink(missing_ok=True)
 
-    def _is_ready(self) -> bool:
+    def _command(self) -> list[str]:
+        return self._tritonserver
+
+    def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self._http, timeout=1)
         try:
             connection.request("GET", "/v2/health/ready")
