@@ -33,6 +33,7 @@ from streamproc.graph.recall import recall
 from streamproc.graph.rows import Float32, NoteRow, StoredNote, VertexRow, unit
 from streamproc.graph.store import MilvusGraph
 from streamproc.graph.thresholds import FITTED
+from streamproc.graph.wording import pack_words, words_of
 from streamproc.knowledge.lexical import LexicalIndex
 from streamproc.knowledge.repository import RepositorySnapshot
 from streamproc.knowledge.snapshot import Knowledge
@@ -125,9 +126,10 @@ async def _measure(tags: int, notes: int) -> None:
 async def _import(
     graph: MilvusGraph, notes: int, tags: int, centres: Float32, rng: np.random.Generator
 ) -> None:
+    texts = [note.text for note in make_notes(1024, seed=5)]
     for start in range(0, notes, 1024):
         count = min(1024, notes - start)
-        history = [Note(note_id=f"h{start + number}", text="-") for number in range(count)]
+        history = [Note(note_id=f"h{start + number}", text=texts[number]) for number in range(count)]
         await graph.write_notes(_rows(history, _near(centres, count, rng), tags, Origin.IMPORT))
 
 
@@ -148,6 +150,7 @@ def _rows(
                 ),
                 tuple(SimilarTo(target=f"t{tag}", similarity=0.5) for tag in range(10)),
                 tuple(SimilarTo(target=f"h{near}", similarity=0.5) for near in range(5)),
+                pack_words(words_of(note)),
             ),
             vector,
         )
