@@ -22,13 +22,15 @@ try:
     if group:
         os.killpg(group, signal.SIGKILL)
 finally:
-    import shutil, time
+    import glob, shutil, time
     for home in sys.argv[1:]:
         for _ in range(50):  # a process that is being killed may still write
             shutil.rmtree(home, ignore_errors=True)
             if not os.path.exists(home):
                 break
             time.sleep(0.1)
+        for region in glob.glob(f"/dev/shm/{os.path.basename(home)}*"):
+            os.unlink(region)
 """
 
 
@@ -56,7 +58,8 @@ class Started:
             output: what it writes to its standard output and error is appended here.
             environment: its variables; those of this process unless given.
             directory: that it works in.
-            home: where it keeps its files; whoever started it deletes that, or the keeper in their stead.
+            home: where it keeps its files; whoever started it deletes that, or the keeper in their stead, and the shared
+                memory that is named after it.
 
         Raises:
             OSError: the program cannot be started.

@@ -65,7 +65,7 @@ def until(path: Path, text: str) -> str:
 def test_a_server_and_its_own_processes_end_with_the_process_that_started_it(
     tmp_path: Path, how: signal.Signals
 ) -> None:
-    home = tmp_path / "home"
+    home = tmp_path / "streamproc-home-of-a-server"
     home.mkdir()
     with subprocess.Popen(
         [sys.executable, "-c", RUN, SERVER, str(home)],

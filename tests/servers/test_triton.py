@@ -27,16 +27,20 @@ def test_an_unfit_machine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_server_dies_with_a_killed_test_run() -> None:
     code = (
         "import time; from tests.servers.triton import REPOSITORY, TritonServer\n"
-        "server = TritonServer(REPOSITORY); server.start(); print(server.pid, flush=True); time.sleep(60)"
+        "server = TritonServer(REPOSITORY); server.start()\n"
+        "print(server.pid, server._process._keeper.pid, server._shared_memory, flush=True); time.sleep(60)"
     )
     run = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert run.stdout is not None
-    session = int(run.stdout.readline())
-    assert living(session)
+    session, keeper, regions = run.stdout.readline().split()
+    assert len(living(int(session))) > 1  # the models' processes, too
+    assert list(Path("/dev/shm").glob(f"{regions}*"))
     run.kill()
     run.wait()
     run.stdout.close()
-    assert has_ended(session)
+    assert has_ended(int(session))
+    assert has_ended(int(keeper))
+    assert not list(Path("/dev/shm").glob(f"{regions}*"))
 
 
 def test_a_killed_server_leaves_no_shared_memory(triton_server: TritonServer) -> None:
