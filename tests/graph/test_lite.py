@@ -120,6 +120,18 @@ def in_pages(access, limit):
         after = page.keys[-1]
 
 
+def test_a_column_that_is_read_in_pages_does_not_stay_in_memory(tmp_path):
+    with MilvusLite(str(tmp_path / "lite")) as database:
+        table = database.create_collection("rows", SCHEMA)
+        access = LiteAccess(database)
+        long = "x" * 64
+        access.write("rows", Rows(["k"], QUERIES[:1], {"edges": [long]}))
+        table.flush()
+        assert access.page("rows", ("edges",), "", 5).columns["edges"] == [long]
+        (files,) = access._known.values()
+        assert files.columns.keys() == {"key"}
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ROWS, ROWS)
 def test_what_is_written_is_what_the_engine_would_have_written(tmp_path_factory, flushed, in_memory):

@@ -5,9 +5,10 @@ from streamproc.events.record import InputRecord
 from streamproc.events.segment import SegmentChange, SegmentKind
 from streamproc.events.tag import TagChange, TagStatus
 from streamproc.graph.rebuild import RebuildReport, rebuild
+from streamproc.graph.rows import stored_note
 from streamproc.graph.store import Counts
 from streamproc.graph.writer import GraphWriter
-from tests.graph.material import WordEncoder, graph_note, record, row, source, tagged, tombstone
+from tests.graph.material import WordEncoder, graph_note, record, row, source, tagged, tombstone, vector_of
 
 
 async def batches(*records: InputRecord, size: int = 2) -> AsyncIterator[Sequence[InputRecord]]:
@@ -61,6 +62,22 @@ async def test_a_rebuilt_graph_holds_what_the_topics_say_and_nothing_else(graph)
     }
     (note,) = (await graph.notes(["stream:n"])).values()
     assert [tag.tag_id for tag in note.tags] == ["b"]
+
+
+async def test_a_rebuild_stores_the_words_of_rows_that_were_written_without(graph):
+    note = graph_note("n", tagged("a"), text="Oolong, steeped twice")
+    await graph.write_notes([row("n", tagged("a"))])
+    assert [stored.words for stored in (await graph.notes(["stream:n"])).values()] == [""]
+    await rebuild(
+        GraphWriter(graph, WordEncoder()),
+        tags=batches(),
+        knowledge=batches(),
+        notes=batches(record(0, note)),
+        progress=lambda _: None,
+    )
+    assert list((await graph.notes(["stream:n"])).values()) == [stored_note(note)]
+    (hits,) = await graph.search(vector_of("any")[None], tags=0, notes=1, segments=0)
+    assert hits.wording.notes == 1
 
 
 async def test_rebuilding_twice_gives_the_same_rows(graph):

@@ -75,7 +75,7 @@ async def test_what_one_worker_writes_to_a_server_the_others_count_in_time(milvu
     mine, theirs = [await MilvusGraph.open(address, ENCODER_HASH, DIMENSION) for _ in range(2)]
     theirs._history = TagHistory(theirs._labels, DIMENSION, shared=True, reread_seconds=0.0)
     assert await uses_of(theirs) == {}
-    await mine.write_notes([row("n", tagged("a"))])
+    await mine.write_notes([row("n", tagged("a"), text="oolong")])
     assert await uses_of(mine) == {"a": 1}
     for _ in range(200):
         if await uses_of(theirs) == {"a": 1}:
@@ -83,6 +83,8 @@ async def test_what_one_worker_writes_to_a_server_the_others_count_in_time(milvu
         await asyncio.sleep(0.05)
     else:
         raise AssertionError("the other worker's note was never counted")
+    (hits,) = await theirs.search(vector_of("anything")[None], tags=1, notes=1, segments=0)
+    assert hits.wording.notes == 1
     await mine.close()
     await theirs.close()
 
