@@ -48,9 +48,9 @@ memory one by one, and every file costs a search of its own; between 500 and 2,0
 SURPLUS = 4
 """Hits asked for beyond those wanted, so that ties at the end fall the same way however rounding fell."""
 
-PAGE_ROWS = 2_048
-"""Rows with their vectors and words that are read at once: some 10 MB, 20 MB where all notes are long. A server answers with
-100 MB at most."""
+PAGE_ROWS = 4_096
+"""Rows with their vectors, edges and words that are read at once: some 15 MB, 40 MB where all notes are long. Some
+releases of the server answer with 64 MB at most."""
 
 MAX_HITS = 16_384
 """What Milvus returns at most, of a search or a query."""
