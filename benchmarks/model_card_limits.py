@@ -19,8 +19,10 @@ def limits(manifest: Manifest, reports: Sequence[Report]) -> list[str]:
     found = [
         f"It reads {', '.join(manifest.languages)} alone; images count by their captions and recognised text.",
         *_of_confidences(reports),
-        "Fitted confidences become too high as the stream drifts away from the history: fit them again "
-        "(`streamproc calibrate confidence`) when new labelled notes have come in.",
+        (
+            "Fitted confidences become too high as the stream drifts away from the history: fit them again "
+            "(`streamproc calibrate confidence`) when new labelled notes have come in."
+        ),
         *(limit for report in reports for limit in _of_ranking(report)),
         *(limit for report in reports for limit in _of_tags(report)),
     ]

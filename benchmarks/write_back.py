@@ -16,7 +16,6 @@ valid --tune``), run test to report. The pure functions of the pipeline run over
 come from the cache.
 """
 
-import argparse
 import hashlib
 import shutil
 import sys
@@ -31,6 +30,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.command import parser_of, run
 from streamproc.evaluation.dataset import LabelledNote, Split, read_dataset
 from streamproc.evaluation.experiment import CANDIDATES
 from streamproc.evaluation.metrics import (
@@ -404,7 +404,7 @@ def _shown(difference: Interval) -> str:
 
 def main() -> None:
     """Measure the bundle that ships with the package, or another."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser = parser_of(__doc__ or "")
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--split", type=Split, default=Split.VALID, choices=[Split.VALID, Split.TEST])
     parser.add_argument("--bundle", type=Path, default=default_bundle_path())
@@ -435,4 +435,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

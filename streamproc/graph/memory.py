@@ -78,8 +78,9 @@ class MemoryGraph:
 
     def relabel(self, place: int, edges: tuple[Edge, ...]) -> None:
         """Replace the edges of the note at this place."""
+        if given_by_people(edges) != given_by_people(self._edges[place]):
+            self._uses = None
         self._edges[place] = edges
-        self._uses = None
 
     async def search(self, vectors: Float32, *, tags: int, notes: int, segments: int) -> list[Hits]:
         """Find the nearest vertices of each vector; see ``hits.Graph``."""

@@ -5,7 +5,7 @@ vote, and so do all labelled notes together, by their vectors and by their words
 judgements are applied here, at the moment of reading, so that both take effect at once.
 
 The guard against self-reinforcement: only people's words (a judgement, an import, an author's tag) vote.
-What models said of the notes near by, where they were confident, is tallied apart from it and fills one
+What models believe of the notes near by, from some confidence on, is tallied apart from it and fills one
 column, ``vote_model``, that recall weighs and taggers are not trained on: it can bring a tag to be
 considered, never make it look better than people's words do.
 """

@@ -56,7 +56,7 @@ class Thresholds:
     nearest_tags: int = 48
     nearest_notes: int = 128
     sharpness: float = 16.0
-    min_model_weight: float = 0.25
+    min_model_weight: float = 0.2
     import_vote: float = 0.95
     author_vote: float = 0.8
     fusion: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))

@@ -45,6 +45,7 @@ __all__ = [
     "rows_of",
     "valid_rows",
     "varied_rows",
+    "with_rejections",
     "without_votes",
 ]
 
@@ -67,6 +68,8 @@ _AUTHORS_SHARE = 0.4  # of notes that have their authors' own tags only
 _AUTHORS_WRONG = 0.15  # of those tags
 _AUTHORS_MISSING = 0.5  # of the tags that such a note should have
 _JUDGED_SHARE = 0.15  # of notes on which people have spoken
+_REJECTED_WRONG = 0.3  # of wrong candidates that people rejected on a note near by
+_REJECTED_RIGHT = 0.1  # and of right ones
 _UNUSED_SHARE = 0.05  # of the tags that nobody has used yet
 _MISSING_SHARE = 0.15  # of the tags that the repository lacks
 _MISSING_DRAWS = 4  # of such tags; each draw gives as many notes as another condition
@@ -185,7 +188,8 @@ def varied_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most
         notes, vectors = _draw(prepared, random, few)
         parts.append(rows_of(prepared, notes, vectors, thresholds, graph=_thinned(prepared, share, random)))
     notes, vectors = _draw(prepared, random, few)
-    parts.append(rows_of(prepared, notes, vectors, thresholds, judgements=_Judges(prepared, random)))
+    judged = rows_of(prepared, notes, vectors, thresholds, judgements=_Judges(prepared, random))
+    parts.append(with_rejections(judged, random))
     notes, vectors = _draw(prepared, random, few)
     parts.append(rows_of(prepared, notes, vectors, thresholds, graph=_tagged_by_authors(prepared, random)))
     notes, vectors = _draw(prepared, random, few)
@@ -205,6 +209,21 @@ def without_votes(rows: Rows, random: Random, share: float = _NEW_TAG_SHARE) -> 
     for name in ("likeness", "wording"):
         evidence[new, COLUMN[f"{name}_gap"]] -= evidence[new, COLUMN[name]]
     evidence[new[:, None], VOTE_COLUMNS] = 0
+    return replace(rows, evidence=evidence)
+
+
+def with_rejections(rows: Rows, random: Random) -> Rows:
+    """Some candidates as if people had rejected the tag on a note near by.
+
+    Labelled data do not tell what a rejection is worth: a wrong tag that stands high for a note stands high for those around
+    it, and is right for some of them, so that drawing rejections from a note's own candidates would make them speak for a
+    tag. What is assumed in its place: a rejection near by divides the odds by three.
+    """
+    share = np.where(rows.right > 0, _REJECTED_RIGHT, _REJECTED_WRONG)
+    rejected = np.flatnonzero(random.random(len(share)) < share)
+    evidence = rows.evidence.copy()
+    far, near = evidence[rejected, COLUMN["near_50"]], evidence[rejected, COLUMN["nearest_note"]]
+    evidence[rejected, COLUMN["judged_against"]] = far + random.random(len(rejected)) * (near - far)
     return replace(rows, evidence=evidence)
 
 
@@ -262,21 +281,14 @@ def _tagged_by_authors(prepared: Prepared, random: Random) -> MemoryGraph:
 
 
 class _Judges:
-    """People who confirm the right tags of some notes and reject tags of their neighbours."""
+    """People who confirm the right tags of some notes."""
 
     def __init__(self, prepared: Prepared, random: Random) -> None:
-        train = prepared.dataset.train
-        judged = [each for each in train if random.random() < _JUDGED_SHARE]
-        common = [sorted(each.gold) for each in train]
-        self._words: dict[str, Mapping[str, bool]] = {}
-        hits = prepared.graph.nearest(prepared.vectors[Split.TRAIN][_places(train, judged)], tags=5, notes=5)
-        for each, found in zip(judged, hits, strict=True):
-            near = {edge.tag_id for hit in found.notes for edge in hit.edges}
-            near |= {hit.tag_id for hit in found.tags}
-            near |= set(common[random.integers(len(common))])
-            wrong = random.permutation(sorted(near - each.gold))[:3]
-            words = {str(tag_id): False for tag_id in wrong} | dict.fromkeys(each.gold, True)
-            self._words[each.note.note_id] = MappingProxyType(words)
+        self._words = {
+            each.note.note_id: MappingProxyType(dict.fromkeys(sorted(each.gold), True))
+            for each in prepared.dataset.train
+            if random.random() < _JUDGED_SHARE
+        }
 
     def of(self, note_id: str) -> Mapping[str, bool]:
         return self._words.get(note_id, _NOTHING)
@@ -286,8 +298,3 @@ class _Judges:
 
 
 _NOTHING: Mapping[str, bool] = MappingProxyType({})
-
-
-def _places(train: Sequence[LabelledNote], some: Sequence[LabelledNote]) -> list[int]:
-    places = {each.note.note_id: place for place, each in enumerate(train)}
-    return [places[each.note.note_id] for each in some]

@@ -95,7 +95,7 @@ def model(tag_id, confidence=0.9):
 
 
 def test_edges_of_models_are_heard_from_a_confidence_on():
-    around = hits([], [("m", 0.6, [model("a", 0.25), model("b", 0.24)])])
+    around = hits([], [("m", 0.6, [model("a", 0.2), model("b", 0.19)])])
     found = recall(NOTE, around, View(ABC), Judges(), FITTED)
     assert ids(found) == ["a"]
 
@@ -141,7 +141,7 @@ def test_models_are_heard_as_far_as_the_neighbours_reach():
 
 
 def test_a_neighbour_that_a_model_labelled_explains_a_tag_with_its_provenance():
-    around = hits([], [("m", 0.7, [model("a")]), ("k", 0.6, ["a"]), ("l", 0.5, [model("a", 0.2)])])
+    around = hits([], [("m", 0.7, [model("a")]), ("k", 0.6, ["a"]), ("l", 0.5, [model("a", 0.1)])])
     found = recall(NOTE, around, View(ABC), Judges(), FITTED)
     paths, why = explain(found, 0)
     assert paths == (RecallPath.C2C2T,)

@@ -9,7 +9,15 @@ from streamproc.evaluation.vectors import VectorCache
 from streamproc.graph.evidence import COLUMN
 from streamproc.graph.thresholds import FITTED
 from streamproc.training.fusion import fit_recall, recall_fit
-from streamproc.training.rows import history_rows, join, rows_of, valid_rows, varied_rows, without_votes
+from streamproc.training.rows import (
+    history_rows,
+    join,
+    rows_of,
+    valid_rows,
+    varied_rows,
+    with_rejections,
+    without_votes,
+)
 from streamproc.training.soft_labels import softened
 from streamproc.training.teacher_labels import TaughtNote, TeacherLabel, TeacherLabels
 from tests.evaluation.worlds import WordEncoder, write_dataset
@@ -57,6 +65,16 @@ def test_a_new_tag_has_no_votes_and_keeps_its_cosine(prepared):
 def test_models_learn_nothing_from_what_models_wrote_back(prepared):
     rows = varied_rows(prepared, FITTED, random(), 4)
     assert not rows.evidence[:, COLUMN["vote_model"]].any()
+
+
+def test_rejections_near_by_fall_three_times_as_often_on_wrong_tags_as_on_right_ones(prepared):
+    rows = join([valid_rows(prepared, FITTED, random())] * 400)
+    rejected = with_rejections(rows, random())
+    fell = rejected.evidence[:, COLUMN["judged_against"]] != rows.evidence[:, COLUMN["judged_against"]]
+    assert fell[rows.right == 0].mean() == pytest.approx(0.3, abs=0.03)
+    assert fell[rows.right == 1].mean() == pytest.approx(0.1, abs=0.03)
+    others = [column for name, column in COLUMN.items() if name != "judged_against"]
+    np.testing.assert_array_equal(rejected.evidence[:, others], rows.evidence[:, others])
 
 
 def test_the_weight_of_models_edges_stays_when_recall_is_fitted(prepared):
