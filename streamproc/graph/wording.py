@@ -280,7 +280,13 @@ class WordModel:
     @property
     def smoothing(self) -> float:
         """How much of everybody's words each tag has beside its own."""
-        return _SMOOTH * self.whole / self.notes
+        return max(_SMOOTH * self.whole / self.notes, _NOTHING)
+
+    @cached_property
+    def lengths(self) -> Float32:
+        """float32[tags]: the logarithm of how many times more words a tag has than it is smoothed with."""
+        lengths: Float32 = np.log1p(self.totals / self.smoothing)
+        return lengths
 
 
 class _Terms(NamedTuple):
@@ -327,8 +333,11 @@ class Wording:
         return replace(self, own=tuple(rows[each] for each in own if each in rows), left_out=True)
 
     def best(self, count: int) -> list[str]:
-        """Ids of the tags that the note is most probably about by its words, at most so many, likeliest first."""
-        return self._standing.best(count)
+        """Ids of the tags that the note is most probably about by its words, at most so many, likeliest first.
+
+        None where no word of it tells anything.
+        """
+        return self._standing.best(count) if len(self._terms.numbers) else []
 
     def columns(self, names: Sequence[Sequence[str]]) -> Float64:
         """The evidence for some tags.
@@ -402,8 +411,7 @@ class Wording:
         gains = np.log1p(of.table.masses[places] * np.repeat(terms.ratios, sizes))
         gains *= np.repeat(terms.weights, sizes)
         summed = np.bincount(of.table.keys[places] & _ROW_MASK, weights=gains, minlength=len(of.ids))
-        shorter = np.log1p(of.totals / of.smoothing) * terms.weights.sum()
-        likeness = np.asarray(summed - shorter, dtype=np.float32)
+        likeness = np.asarray(summed - of.lengths * terms.weights.sum(), dtype=np.float32)
         counts = of.counts
         if self.own:
             own = list(self.own)

@@ -121,6 +121,7 @@ def test_nobody_has_words_before_a_note_is_labelled():
 def test_unknown_words_and_tags_that_nobody_has_used_say_nothing():
     told = model()
     assert not told.wording(words("zeppelin")).columns([("tea",)]).any()
+    assert told.wording(words("zeppelin")).best(9) == []
     assert not told.wording(NO_WORDS).columns([("tea",)]).any()
     assert told.wording(words("grout")).columns([("never",)])[0, [0, SHARP]].tolist() == [0, 0]
 
@@ -139,6 +140,13 @@ def test_a_word_that_many_notes_have_tells_no_tags_apart():
         for tags, each in labelled
     ]
     assert not model(everywhere).wording(common).columns(NAMES).any()
+
+
+def test_notes_of_nothing_but_common_words_say_nothing():
+    common = Words(np.array([7], dtype=np.uint32), np.array([1], dtype=np.uint8))
+    asked = model([(("a",), common), (("b",), common)] * 200).wording(common)
+    assert asked.best(9) == []
+    assert not asked.columns([("a",), ("b",)]).any()
 
 
 def test_a_label_counts_at_once_and_no_longer_when_it_is_taken_back():
