@@ -42,15 +42,16 @@ def places_of(names: Sequence[Sequence[str]], known: Mapping[str, int], absent: 
         known: tag id → its row.
         absent: rows that are to be as if they were not.
     """
-    alone, rows, merged = [], [], []
+    rows = [known.get(of_tag[0], -1) for of_tag in names]
+    merged = []
     for place, of_tag in enumerate(names):
-        found = [row for each in of_tag if (row := known.get(each, -1)) >= 0 and row not in absent]
-        if len(found) == 1:
-            alone.append(place)
-            rows.append(found[0])
-        elif found:
-            merged.append((place, found))
-    return Places(alone, rows, merged)
+        if len(of_tag) > 1:
+            found = [row for each in of_tag if (row := known.get(each, -1)) >= 0 and row not in absent]
+            rows[place] = found[0] if len(found) == 1 else -1
+            if len(found) > 1:
+                merged.append((place, found))
+    alone = [place for place, row in enumerate(rows) if row >= 0 and row not in absent]
+    return Places(alone, [rows[place] for place in alone], merged)
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,9 @@ class Standing:
             rows = np.argpartition(posterior, -count)[-count:] if count > 0 else np.zeros(0, dtype=np.int64)
         else:
             rows = np.arange(len(posterior))
-        ranked = sorted(
-            (-round(float(posterior[row]), 3), self.ids[row]) for row in rows if np.isfinite(posterior[row])
-        )
-        return [tag_id for _, tag_id in ranked]
+        rows = rows[np.isfinite(posterior[rows])]
+        rounded = np.round(-posterior[rows].astype(np.float64), 3).tolist()
+        return [tag_id for _, tag_id in sorted(zip(rounded, [self.ids[row] for row in rows], strict=True))]
 
     def columns(self, likeness: Float64, counts: Float64) -> Float64:
         """How some tags stand among all.
