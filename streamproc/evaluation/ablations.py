@@ -27,7 +27,7 @@ from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.text import tag_text
 from streamproc.knowledge.repository import Repository
 
-__all__ = ["ablations"]
+__all__ = ["ablations", "only"]
 
 _DRAWS = 2_000
 
@@ -89,9 +89,9 @@ def _without(
 
     wordless = _wordless(experiment.prepared)
     for name, thresholds, prepared in (
-        ("C2T alone", _only(experiment.thresholds, tags=True), wordless),
-        ("C2C2T alone", _only(experiment.thresholds, notes=True), wordless),
-        ("lexical alone", _only(experiment.thresholds, words=True), experiment.prepared),
+        ("C2T alone", only(experiment.thresholds, tags=True), wordless),
+        ("C2C2T alone", only(experiment.thresholds, notes=True), wordless),
+        ("lexical alone", only(experiment.thresholds, words=True), experiment.prepared),
     ):
         yield name, experiment.scored(experiment.recalled(hits, thresholds, prepared), name)
 
@@ -116,7 +116,7 @@ def _wordless(prepared: Prepared) -> Prepared:
     return replace(prepared, repository=_WordlessTags(prepared))
 
 
-def _only(
+def only(
     thresholds: Thresholds, *, tags: bool = False, notes: bool = False, words: bool = False
 ) -> Thresholds:
     """One path open; the closed ones bring neither candidates nor evidence."""
@@ -126,6 +126,7 @@ def _only(
         reserved_content_tag=thresholds.reserved_content_tag if tags else 0,
         neighbours=thresholds.neighbours if notes else 0,
         max_likely=thresholds.max_likely if notes else 0,
+        max_worded=thresholds.max_worded if notes else 0,
         max_lexical=thresholds.max_lexical if words else 0,
     )
 

@@ -1,7 +1,10 @@
 import pytest
 
 from streamproc.errors import UserError
-from streamproc.evaluation.ablations import ablations
+from streamproc.evaluation.ablations import ablations, only
+from streamproc.graph.discriminant import LIKENESS
+from streamproc.graph.evidence import COLUMN
+from streamproc.graph.wording import WORDING
 
 
 @pytest.fixture
@@ -53,6 +56,18 @@ def test_each_path_alone_brings_neither_candidates_nor_evidence_of_the_others(ro
     assert rows["C2C2T alone"].brier != rows["everything"].brier  # the cosine adds nothing to the votes
     assert rows["lexical alone"].right == 1
     assert rows["lexical alone"].tags_a_note == 0
+
+
+def test_a_path_alone_hears_nothing_of_labelled_notes_but_for_the_path_that_leads_over_them(experiment):
+    columns = [COLUMN[name] for name in (*LIKENESS, *WORDING)]
+
+    def heard(**path):
+        recalled = experiment.recalled(experiment.hits(), only(experiment.thresholds, **path))
+        return any(found.evidence[:, columns].any() for found in recalled)
+
+    assert heard(notes=True)
+    assert not heard(tags=True)
+    assert not heard(words=True)
 
 
 def test_without_a_cache_the_error_says_what_is_missing(experiment, scored):
