@@ -28,7 +28,8 @@ Float64 = npt.NDArray[np.float64]
 LIKENESS = ("likeness", "likeness_gap", "likeness_soft", "likeness_sharp", "likeness_cosine", "outlying")
 """Names of the columns of evidence that a discriminant fills, in order; see :meth:`Likeness.columns`."""
 
-_SPHERE = 100.0  # notes that the spherical covariance counts as
+_SPHERE = 100.0  # notes that the spherical covariance counts as, at least
+_FULL = 2  # notes and sphere together for each component: among fewer, directions in which only rounding varies would count
 _MEAN = 1.0  # notes that the mean of all counts as, in the mean of a tag
 
 _GROWTH = 1024  # rows by which the table of tags grows at least
@@ -79,10 +80,10 @@ class TagSums:
             return None
         mean = self._total / self.notes
         scatter = self._scatter - self.notes * np.outer(mean, mean)
-        weight = self.notes + _SPHERE
+        sphere = _sphere(self.notes, self.dimension)
         variance = max(float(np.trace(scatter)) / (self.notes * self.dimension), 1e-6)
-        scatter[np.diag_indices(self.dimension)] += _SPHERE * variance
-        inverse = np.asarray(np.linalg.inv(scatter / weight), dtype=np.float64)
+        scatter[np.diag_indices(self.dimension)] += sphere * variance
+        inverse = np.asarray(np.linalg.inv(scatter / (self.notes + sphere)), dtype=np.float64)
         used = np.flatnonzero(self._counts > 0)
         rows = {tag_id: row for tag_id, row in self._rows.items() if self._counts[row] > 0}
         places = dict(zip(used.tolist(), range(len(used)), strict=True))
@@ -148,7 +149,7 @@ class Discriminant:
     @property
     def weight(self) -> float:
         """How many notes the covariance is the mean of, those of the sphere among them."""
-        return self.notes + _SPHERE
+        return self.notes + _sphere(self.notes, len(self.mean))
 
     @cached_property
     def ids(self) -> list[str]:
@@ -304,6 +305,10 @@ class Likeness:
     def _standing(self) -> Standing:
         likeness, counts, _, _ = self._tags
         return Standing(self.discriminant.ids, likeness, counts, self._absent)
+
+
+def _sphere(notes: int, dimension: int) -> float:
+    return max(_SPHERE, float(_FULL * dimension - notes))
 
 
 def _likeness(product: Any, square: Any, count: Any) -> Any:

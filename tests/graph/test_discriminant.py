@@ -164,3 +164,13 @@ def test_the_best_come_in_order_of_probability_and_no_more_than_are_wanted():
     assert likeness.best(4) == [NAMES[place] for place in np.argsort(-shares)]
     assert likeness.best(2) == likeness.best(4)[:2]
     assert likeness.best(0) == []
+
+
+def test_few_notes_of_long_vectors_do_not_make_much_of_directions_in_which_they_hardly_vary():
+    random = np.random.default_rng(0)
+    vectors = random.standard_normal((60, 200)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    sums = TagSums(200)
+    sums.add([(f"t{row % 5}",) for row in range(60)], vectors)
+    inverse = np.linalg.eigvalsh(sums.discriminant().inverse)
+    assert inverse.max() / inverse.min() < 3
