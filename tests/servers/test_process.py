@@ -23,9 +23,10 @@ time.sleep(300)
 """As Milvus' wheel or Triton: the server proper is another process's child; this one does not even hear SIGTERM."""
 
 RUN = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from tests.servers.process import Started
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's job in the background inherits that it is ignored
 home = Path(sys.argv[2])
 server = Started([sys.executable, "-c", sys.argv[1]], home / "output.log", home=home)
 print(server.pid, server._keeper.pid, flush=True)
