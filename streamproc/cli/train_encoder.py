@@ -19,6 +19,14 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Directory of the new bundle; missing or empty.")
     ],
+    base: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory of another sentence encoder to start from, as sentence-transformers publishes them: a larger one "
+            "ranks better and costs more. all-MiniLM-L6-v2 unless given.",
+            file_okay=False,
+        ),
+    ] = None,
     pairs: Annotated[
         Path | None,
         typer.Option(
@@ -33,16 +41,19 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
     epochs: Annotated[
         int,
         typer.Option(
-            help="Passes over the notes; the best on valid is kept. 0 exports all-MiniLM-L6-v2 as it is.",
+            help="Passes over the notes; the best on valid is kept. 0 exports the encoder as it is.",
             min=0,
         ),
     ] = 2,
     notes: Annotated[int, typer.Option(help="Notes drawn from each train in an epoch.", min=2)] = 20_000,
+    learning_rate: Annotated[
+        float, typer.Option(help="Its peak; larger encoders want a lower one, such as 4e-5.", min=0, max=0.1)
+    ] = 1e-4,
     name: Annotated[str, typer.Option(help="Of the bundle.")] = "encoder",
     version: Annotated[str, typer.Option(help="Of the bundle.")] = "1",
     seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
 ) -> None:
-    """Fine-tune all-MiniLM-L6-v2 on pairs of related notes and on their tags.
+    """Fine-tune a sentence encoder on pairs of related notes and on their tags.
 
     Related notes share tags, the more and the rarer the better. Bring the same command again to go on with a run that
     was interrupted. The new bundle holds the encoder alone: a tagger and a calibrator must be trained on what it sees,
@@ -51,13 +62,15 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
     Example: streamproc train encoder data/nyt_keywords -o bundles/news
     """
     from streamproc.evaluation.dataset import read_dataset  # noqa: PLC0415 - a quick --help
+    from streamproc.training.base_encoder import read_base  # noqa: PLC0415
     from streamproc.training.encoder_data import encoder_data  # noqa: PLC0415
     from streamproc.training.pairs import read_co_viewed  # noqa: PLC0415
     from streamproc.training.recipe import Recipe  # noqa: PLC0415
 
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} exists and is not empty: name a new directory for the bundle")
-    recipe = Recipe(alpha=alpha, epochs=epochs, notes_an_epoch=notes, seed=seed)
+    start = None if base is None else read_base(base)
+    recipe = Recipe(alpha=alpha, epochs=epochs, notes_an_epoch=notes, seed=seed, learning_rate=learning_rate)
     co_viewed = read_co_viewed(pairs) if pairs else []
     data = encoder_data([read_dataset(each) for each in datasets], recipe, co_viewed)
     try:
@@ -73,6 +86,7 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
             recipe,
             name=name,
             version=version,
+            base=start,
             threads=load_settings().inference_threads,
             progress=progress,
             say=say,

@@ -28,7 +28,7 @@ class TokenizedText:
     """One text as the encoder reads it.
 
     Attributes:
-        windows: int64[1, tokens] each, with [CLS] and [SEP]; at least one.
+        windows: int64[1, tokens] each, special tokens included; at least one.
         truncated: whether tokens were left out.
     """
 
@@ -40,19 +40,19 @@ class WindowTokenizer:
     """Cuts texts into windows of token ids. Safe to use from several threads.
 
     Args:
-        file: a ``tokenizer.json`` with [CLS] and [SEP], without truncation or padding of its own.
-        window_tokens: tokens a window may hold, [CLS] and [SEP] included.
+        file: a ``tokenizer.json`` that puts special tokens around a text ([CLS] and [SEP], say), without truncation or
+            padding of its own.
+        window_tokens: tokens a window may hold, special tokens included.
         max_windows: windows read of one text.
 
     Raises:
-        BundleError: the file is no tokenizer or lacks [CLS] or [SEP].
+        BundleError: the file is no tokenizer, or puts nothing around a text.
     """
 
     def __init__(self, file: Path, *, window_tokens: int, max_windows: int) -> None:
         self._tokenizer = open_tokenizer(file)
-        self._cls = special_id(self._tokenizer, "[CLS]", file)
-        self._sep = special_id(self._tokenizer, "[SEP]", file)
-        self._window_content = window_tokens - 2
+        self._before, self._after = _around(self._tokenizer, file)
+        self._window_content = window_tokens - len(self._before) - len(self._after)
         self._max_windows = max_windows
 
     def tokenize(self, text: str) -> TokenizedText:
@@ -67,7 +67,7 @@ class WindowTokenizer:
         size = -(-len(ids) // count)
         return TokenizedText(
             windows=tuple(
-                np.array([[self._cls, *ids[start : start + size], self._sep]], dtype=np.int64)
+                np.array([[*self._before, *ids[start : start + size], *self._after]], dtype=np.int64)
                 for start in range(0, count * max(size, 1), max(size, 1))
             ),
             truncated=truncated,
@@ -84,6 +84,19 @@ def open_tokenizer(file: Path) -> Tokenizer:
         return Tokenizer.from_file(str(file))
     except Exception as error:  # tokenizers raises bare Exception
         raise BundleError(f"{file} is not a tokenizer ({error}): export the bundle again") from error
+
+
+def _around(tokenizer: Tokenizer, file: Path) -> tuple[list[int], list[int]]:
+    """The ids of the special tokens that stand before and after a text."""
+    encoding = tokenizer.encode("a")
+    special: list[int] = encoding.special_tokens_mask
+    if 1 not in special or 0 not in special:
+        raise BundleError(
+            f"{file} puts no special tokens around a text: models read texts as they did in training, export the bundle "
+            "from an encoder's own tokenizer.json"
+        )
+    first, last = special.index(0), len(special) - special[::-1].index(0)
+    return encoding.ids[:first], encoding.ids[last:]
 
 
 def special_id(tokenizer: Tokenizer, token: str, file: Path) -> int:

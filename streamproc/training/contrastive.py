@@ -14,7 +14,9 @@ from transformers import AutoModel
 from transformers.utils import logging as transformers_logging
 
 from streamproc.evaluation.related import measure_related
+from streamproc.inference.digest import sha256_file
 from streamproc.inference.protocols import Float32
+from streamproc.training.base_encoder import BaseEncoder, Pooling
 from streamproc.training.contrastive_batches import Batch, Targets, epoch_batches
 from streamproc.training.encoder_data import EncoderData
 from streamproc.training.journal import Epoch, Journal, Progress
@@ -48,27 +50,27 @@ def info_nce(cosines: torch.Tensor, targets: Targets, temperature: float) -> tor
 
 
 class SentenceEncoder:
-    """A transformers checkpoint that gives sentence vectors: mean over the tokens, then unit length.
+    """A transformers checkpoint that gives sentence vectors: its tokens pooled, then unit length.
 
     Word embeddings stay as they are: most words of a repository occur in too few notes to be learnt.
 
     Args:
-        checkpoint: directory of a BERT-like checkpoint with ``tokenizer.json``.
+        base: the encoder as it is before.
         max_tokens: of a text; its end is left out.
     """
 
-    def __init__(self, checkpoint: Path, max_tokens: int) -> None:
+    def __init__(self, base: BaseEncoder, max_tokens: int) -> None:
         transformers_logging.set_verbosity_error()
-        self.checkpoint = checkpoint
+        self.base = base
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model: Any = AutoModel.from_pretrained(str(checkpoint)).to(self.device)
+        self.model: Any = AutoModel.from_pretrained(str(base.directory)).to(self.device)
         self.model.get_input_embeddings().weight.requires_grad_(requires_grad=False)
-        self._tokenizer = Tokenizer.from_file(str(checkpoint / "tokenizer.json"))
+        self._tokenizer = Tokenizer.from_file(str(base.directory / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_tokens)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text, [CLS] and [SEP] among them."""
+        """Ids of each text, special tokens among them."""
         return [each.ids for each in self._tokenizer.encode_batch(list(texts))]
 
     def vectors(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
@@ -84,6 +86,8 @@ class SentenceEncoder:
             hidden = self.model(
                 input_ids=torch.from_numpy(padded).to(self.device), attention_mask=attention
             ).last_hidden_state
+        if self.base.pooling is Pooling.CLS:
+            return nn.functional.normalize(hidden[:, 0].float(), dim=1)
         summed = (hidden.float() * attention[..., None]).sum(dim=1)
         return nn.functional.normalize(summed, dim=1)
 
@@ -133,7 +137,7 @@ def fine_tune(
     Raises:
         UserError: the journal is another run's.
     """
-    at = journal.open(data.fingerprint(recipe))
+    at = journal.open(data.fingerprint(recipe, sha256_file(encoder.base.weights)))
     optimiser = torch.optim.AdamW(
         [each for each in encoder.model.parameters() if each.requires_grad],
         lr=recipe.learning_rate,

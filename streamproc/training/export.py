@@ -18,8 +18,10 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from optimum.exporters.onnx import main_export
 from tokenizers import Tokenizer
 
+from streamproc.errors import UserError
 from streamproc.inference.bundle import write_manifest
 from streamproc.inference.manifest import FORMAT, Attribution, EncoderSpec, Manifest
+from streamproc.training.base_encoder import BaseEncoder, Pooling
 from streamproc.training.smoothing import smooth
 
 __all__ = ["export_bundle", "export_float", "float_weights_hash", "quantize"]
@@ -35,36 +37,35 @@ _EXPORT = (
 _ENCODER_FILE = "encoder/model.onnx"
 _TOKENIZER_FILE = "encoder/tokenizer.json"
 
-# all-MiniLM-L6-v2 was trained on at most 256 tokens; positions beyond carry no learnt meaning.
-_WINDOW_TOKENS = 256
+# Windows of 256 to 512 tokens: a thousand tokens of a note and more.
 _MAX_WINDOWS = 4
 
 
 def export_bundle(
-    checkpoint: Path, bundle: Path, sample: Sequence[str], *, name: str, version: str, changes: str = ""
+    base: BaseEncoder, bundle: Path, sample: Sequence[str], *, name: str, version: str, changes: str = ""
 ) -> Manifest:
     """Write a bundle that holds an encoder: the int8 ONNX file, the tokenizer and the manifest.
 
     Args:
-        checkpoint: directory of a BERT-like transformers checkpoint with ``tokenizer.json``.
+        base: the encoder; its directory may hold other weights than those that were published.
         bundle: directory to write; files of the same names are replaced.
         sample: texts that show how far activations reach and on which int8 and float vectors are compared, a
             few hundred of the kind to be served.
         name: the bundle's name.
         version: the bundle's version.
-        changes: what was done to all-MiniLM-L6-v2 before; empty: nothing.
+        changes: what was done to the published encoder before; empty: nothing.
 
     Returns:
         The manifest as written.
     """
-    tokenizer = _plain_tokenizer(checkpoint / "tokenizer.json")
+    tokenizer = _plain_tokenizer(base.directory / "tokenizer.json")
     encoder_file = bundle / _ENCODER_FILE
     encoder_file.parent.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(bundle / _TOKENIZER_FILE))
     with TemporaryDirectory() as scratch:
-        float_file = export_float(checkpoint, Path(scratch))
+        float_file = export_float(base.directory, base.pooling, Path(scratch))
         float_sha256 = float_weights_hash(float_file)
-        tokenizer.enable_truncation(_WINDOW_TOKENS)
+        tokenizer.enable_truncation(base.window_tokens)
         smoothed_file = Path(scratch) / "smoothed.onnx"
         smooth(float_file, smoothed_file, _sequences(tokenizer, sample))
         quantize(smoothed_file, encoder_file)
@@ -81,7 +82,7 @@ def export_bundle(
                 file=_ENCODER_FILE,
                 tokenizer=_TOKENIZER_FILE,
                 dimension=exact.shape[1],
-                window_tokens=_WINDOW_TOKENS,
+                window_tokens=base.window_tokens,
                 max_windows=_MAX_WINDOWS,
                 float_sha256=float_sha256,
                 cosine_to_float_mean=round(float(cosines.mean()), 5),
@@ -90,9 +91,9 @@ def export_bundle(
             files={},
             attributions=(
                 Attribution(
-                    work="all-MiniLM-L6-v2",
-                    source="https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
-                    licence="Apache-2.0",
+                    work=base.name,
+                    source=base.source,
+                    licence=base.licence,
                     changes="; ".join(part for part in (changes, _EXPORT) if part),
                 ),
             ),
@@ -100,31 +101,38 @@ def export_bundle(
     )
 
 
-def export_float(checkpoint: Path, directory: Path) -> Path:
+def export_float(checkpoint: Path, pooling: Pooling, directory: Path) -> Path:
     """Export the checkpoint to float ONNX: ``input_ids, attention_mask -> embedding float32[batch, dimension]``.
 
-    Token types are folded in (a note is one segment), mean pooling over the attention mask and L2
+    Token types, where the model has any, are folded in (a note is one segment); pooling over the attention mask and L2
     normalisation are appended, so that a server needs no code beside the graph.
 
     Args:
         checkpoint: directory of a BERT-like transformers checkpoint.
+        pooling: how its tokens become one vector.
         directory: where the file is written.
 
     Returns:
         The path of the file.
+
+    Raises:
+        UserError: the exporter does not know this kind of model.
     """
-    main_export(
-        str(checkpoint),
-        output=directory,
-        task="feature-extraction",
-        library_name="transformers",
-        opset=_OPSET,
-        do_validation=False,
-    )
+    try:
+        main_export(
+            str(checkpoint),
+            output=directory,
+            task="feature-extraction",
+            library_name="transformers",
+            opset=_OPSET,
+            do_validation=False,
+        )
+    except (KeyError, ValueError) as error:  # what optimum raises for architectures without a configuration
+        raise UserError(f"the encoder cannot be exported to ONNX: {error}") from error
     file = directory / "model.onnx"
     model = onnx.load(file)
     _fold_token_types(model.graph)
-    _append_pooling(model.graph)
+    _append_pooling(model.graph, pooling)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, file)
     return file
@@ -168,8 +176,10 @@ def _plain_tokenizer(file: Path) -> Any:
 
 
 def _fold_token_types(graph: Any) -> None:
-    """Replace the look-up of token types by the row of type 0."""
-    lookup = next(n for n in graph.node if n.op_type == "Gather" and n.input[1] == "token_type_ids")
+    """Replace the look-up of token types, if there is one, by the row of type 0."""
+    lookup = next((n for n in graph.node if n.op_type == "Gather" and n.input[1] == "token_type_ids"), None)
+    if lookup is None:
+        return
     table = next(w for w in graph.initializer if w.name == lookup.input[0])
     row = numpy_helper.from_array(numpy_helper.to_array(table)[0], name="token_type_row")
     for node in graph.node:
@@ -182,13 +192,22 @@ def _fold_token_types(graph: Any) -> None:
     graph.input.remove(next(i for i in graph.input if i.name == "token_type_ids"))
 
 
-def _append_pooling(graph: Any) -> None:
-    """Append mean pooling over the mask and L2 normalisation.
-
-    The sum is not divided by the number of tokens: normalisation would undo the division.
-    """
+def _append_pooling(graph: Any, pooling: Pooling) -> None:
+    """Append the pooling of tokens and L2 normalisation."""
     hidden = graph.output[0]
     dimension = hidden.type.tensor_type.shape.dim[2].dim_value
+    pooled = (
+        _first_token(graph, hidden.name) if pooling is Pooling.CLS else _sum_of_tokens(graph, hidden.name)
+    )
+    graph.node.append(helper.make_node("LpNormalization", [pooled], ["embedding"], axis=1, p=2))
+    graph.output.remove(hidden)
+    graph.output.append(
+        helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch_size", dimension])
+    )
+
+
+def _sum_of_tokens(graph: Any, hidden: str) -> str:
+    """Mean pooling over the mask, but for the division by the number of tokens: normalisation would undo it."""
     graph.initializer.extend(
         numpy_helper.from_array(np.array([axis], dtype=np.int64), name=name)
         for name, axis in (("pooling_token_axis", 1), ("pooling_hidden_axis", 2))
@@ -197,17 +216,19 @@ def _append_pooling(graph: Any) -> None:
         [
             helper.make_node("Cast", ["attention_mask"], ["pooling_mask"], to=TensorProto.FLOAT),
             helper.make_node("Unsqueeze", ["pooling_mask", "pooling_hidden_axis"], ["pooling_weights"]),
-            helper.make_node("Mul", [hidden.name, "pooling_weights"], ["pooling_masked"]),
+            helper.make_node("Mul", [hidden, "pooling_weights"], ["pooling_masked"]),
             helper.make_node(
                 "ReduceSum", ["pooling_masked", "pooling_token_axis"], ["pooling_sum"], keepdims=0
             ),
-            helper.make_node("LpNormalization", ["pooling_sum"], ["embedding"], axis=1, p=2),
         ]
     )
-    graph.output.remove(hidden)
-    graph.output.append(
-        helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch_size", dimension])
-    )
+    return "pooling_sum"
+
+
+def _first_token(graph: Any, hidden: str) -> str:
+    graph.initializer.append(numpy_helper.from_array(np.array(0, dtype=np.int64), name="pooling_first"))
+    graph.node.append(helper.make_node("Gather", [hidden, "pooling_first"], ["pooling_cls"], axis=1))
+    return "pooling_cls"
 
 
 def _embed(file: Path, tokenizer: Any, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:

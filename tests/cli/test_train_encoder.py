@@ -60,8 +60,16 @@ def test_pairs_of_other_notes_than_the_datasets_are_refused(runner, dataset, tmp
     assert "drinks" in str(refused(runner, dataset, "-o", tmp_path / "out", "--pairs", pairs))
 
 
+def test_a_directory_that_is_no_encoder_is_refused_as_a_base(runner, dataset, tmp_path):
+    (tmp_path / "base").mkdir()
+    said = str(refused(runner, dataset, "-o", tmp_path / "out", "--base", tmp_path / "base"))
+    assert said.startswith(f"{tmp_path / 'base' / 'config.json'} is missing")
+    assert left(tmp_path) == []
+
+
 @pytest.mark.parametrize(
-    "arguments", [("--alpha", "-1"), ("--epochs", "-1"), ("--notes", "1"), ("--alpha", "much")]
+    "arguments",
+    [("--learning-rate", "1"), ("--alpha", "-1"), ("--epochs", "-1"), ("--notes", "1"), ("--alpha", "much")],
 )
 def test_an_impossible_number_is_refused(runner, dataset, tmp_path, arguments):
     result = runner.invoke(app, ["train", "encoder", str(dataset), "-o", str(tmp_path / "out"), *arguments])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, processors
 
 from streamproc.errors import BundleError
 from streamproc.inference.bundle import default_bundle_path
@@ -79,4 +79,22 @@ def test_a_megabyte_takes_a_moment_and_is_flagged_rightly(text, truncated):
 def test_a_file_that_is_no_tokenizer_is_refused(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(BundleError, match="is not a tokenizer"):
+        WindowTokenizer(tmp_path / "tokenizer.json", window_tokens=8, max_windows=1)
+
+
+def test_what_stands_around_a_text_is_what_the_tokenizer_puts_there(tmp_path):
+    tokenizer = Tokenizer.from_file(str(FILE))
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[MASK] $A [SEP] [SEP]", special_tokens=[("[MASK]", 103), ("[SEP]", 102)]
+    )
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    other = WindowTokenizer(tmp_path / "tokenizer.json", window_tokens=6, max_windows=2)
+    windows = [window[0].tolist() for window in other.tokenize("tram tram tram tram").windows]
+    assert windows == [[103, 12517, 12517, 102, 102]] * 2
+
+
+def test_a_tokenizer_that_puts_nothing_around_a_text_is_refused(tmp_path):
+    tokenizer = Tokenizer(models.WordLevel({"a": 0, "[UNK]": 1}, "[UNK]"))
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(BundleError, match="puts no special tokens around a text"):
         WindowTokenizer(tmp_path / "tokenizer.json", window_tokens=8, max_windows=1)

@@ -32,12 +32,14 @@ def test_pairs_of_unknown_notes_are_not_passed_over_in_silence(tmp_path):
         encoder_data([read(tmp_path)], RECIPE, [CoViewed("t1", "nobody", 1)])
 
 
-def test_other_data_pairs_or_numbers_are_another_run(tmp_path):
+def test_other_data_pairs_numbers_or_weights_are_another_run(tmp_path):
     data = encoder_data([read(tmp_path)], RECIPE)
     again = encoder_data([read(tmp_path)], RECIPE)
-    assert data.fingerprint(RECIPE) == again.fingerprint(RECIPE)
-    assert data.fingerprint(RECIPE) != data.fingerprint(msgspec.structs.replace(RECIPE, alpha=0.5))
+    run = data.fingerprint(RECIPE, "weights")
+    assert run == again.fingerprint(RECIPE, "weights")
+    assert run != data.fingerprint(RECIPE, "others")
+    assert run != data.fingerprint(msgspec.structs.replace(RECIPE, alpha=0.5), "weights")
     viewed = encoder_data([read(tmp_path)], RECIPE, [CoViewed("t1", "t2", 1)])
-    assert data.fingerprint(RECIPE) != viewed.fingerprint(RECIPE)
+    assert run != viewed.fingerprint(RECIPE, "weights")
     fewer = encoder_data([read(tmp_path, train=ROWS["train"][:3])], RECIPE)
-    assert data.fingerprint(RECIPE) != fewer.fingerprint(RECIPE)
+    assert run != fewer.fingerprint(RECIPE, "weights")
