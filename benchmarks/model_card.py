@@ -4,44 +4,26 @@
     python -m benchmarks.model_card BUNDLE reports/*.json --rebuild 'COMMAND' -o BUNDLE/MODEL_CARD.md
 
 Every figure of the card is read from a report, and what it says of limits is drawn from them, too: run it again
-whenever the bundle changes. Reports of another bundle are refused.
+whenever the bundle changes. Reports of another bundle are refused. With ``-o`` the bundle's manifest gets the main figures.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from benchmarks.command import parser_of, run
-from benchmarks.model_card_figures import figures, table
+from benchmarks.model_card_figures import figures, main_figures, table
 from benchmarks.model_card_limits import limits
 from streamproc.errors import UserError
 from streamproc.evaluation.report import Report
-from streamproc.inference.bundle import Bundle
+from streamproc.evaluation.sources import SOURCES
+from streamproc.inference.bundle import Bundle, write_manifest
 from streamproc.inference.manifest import Manifest
 
 __all__ = ["card", "main", "read_reports"]
 
 _MEGABYTE = 1e6
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """Where a training set comes from, and on what terms."""
-
-    what: str
-    licence: str
-
-
-_SOURCES = {
-    "biotools_edam": _Source("bio.tools records with EDAM terms (bio-tools/content)", "EDAM CC BY-SA 4.0"),
-    "clinc150": _Source("CLINC150 intents (clinc/oos-eval)", "CC BY 3.0"),
-    "hwu64": _Source("HWU64 intents (xliuhw/NLU-Evaluation-Data)", "CC BY 4.0"),
-    "reddit_subs1000": _Source(
-        "Reddit posts of 1,000 communities (umbrae/reddit-top-2.5-million)", "PDDL 1.0"
-    ),
-}
 
 
 def read_reports(paths: Iterable[Path], bundle: str) -> list[Report]:
@@ -97,11 +79,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     bundle = Bundle.load(given.bundle)
     name = f"{bundle.manifest.name}-{bundle.manifest.version}"
-    text = card(bundle, read_reports(given.reports, name), given.rebuild)
+    reports = read_reports(given.reports, name)
+    text = card(bundle, reports, given.rebuild)
     if given.output is None:
         print(text, end="")
     else:
         given.output.write_text(text)
+        recorded = {each.dataset: main_figures(each) for each in reports}
+        write_manifest(bundle.path, msgspec.structs.replace(bundle.manifest, figures=recorded))
 
 
 def _what(bundle: Bundle) -> str:
@@ -136,10 +121,13 @@ def _what(bundle: Bundle) -> str:
 
 def _data(manifest: Manifest) -> str:
     named = manifest.tagger.training_data if manifest.tagger else ()
-    known = [(name, _SOURCES[name]) for name in named if name in _SOURCES]
-    own = [name for name in named if name not in _SOURCES]
+    known = [(name, SOURCES[name]) for name in named if name in SOURCES]
+    own = [name for name in named if name not in SOURCES]
     lines = ["## Data and licences", "", "Tagger and calibrator learned from:", ""]
-    lines += table(("set", "what", "licence"), ((name, each.what, each.licence) for name, each in known))
+    lines += table(
+        ("set", "what", "from", "licence"),
+        ((name, each.what, each.source, each.licence) for name, each in known),
+    )
     if own:
         lines += ["", f"and from {', '.join(own)}."]
     lines += ["", "None of their text is in the bundle. The bundle contains the work of others:", ""]

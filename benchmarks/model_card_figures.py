@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from streamproc.evaluation.report import Ranking, Report
 
-__all__ = ["figures", "table"]
+__all__ = ["figures", "main_figures", "table"]
 
 
 def figures(reports: Sequence[Report]) -> tuple[str, ...]:
@@ -17,6 +17,19 @@ def figures(reports: Sequence[Report]) -> tuple[str, ...]:
         _out_of_scope(reports),
         _ablations(reports),
     )
+
+
+def main_figures(report: Report) -> dict[str, float]:
+    """The figures of a set that a bundle's manifest names."""
+    ours, confidence = _ours(report), report.confidence[0]
+    return {
+        "precision_1": round(ours.precision_1, 4),
+        "ndcg_5": round(ours.ndcg_5, 4),
+        "right_20": round(report.recall[-1].right, 4),
+        "ece": round(confidence.ece.mean, 4),
+        "ece_excess": round(confidence.excess, 4),
+        "coverage_1": round(confidence.coverage_1, 4),
+    }
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

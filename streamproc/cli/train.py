@@ -16,6 +16,7 @@ from streamproc.cli.bundles import (
     write_bundle,
 )
 from streamproc.cli.train_encoder import train_encoder
+from streamproc.cli.train_general import train_general
 from streamproc.errors import UserError
 from streamproc.extras import how_to_install
 
@@ -30,6 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("encoder")(train_encoder)
+app.command("general")(train_general)
 
 
 @app.command("tagger")
@@ -73,6 +75,7 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
     """
     from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415 - a quick --help
     from streamproc.training.marker_training import MarkerTraining  # noqa: PLC0415 - a quick --help
+    from streamproc.training.provenance import training_set  # noqa: PLC0415 - a quick --help
     from streamproc.training.teacher_labels import TeacherLabels  # noqa: PLC0415 - a quick --help
 
     try:
@@ -87,7 +90,15 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
     prepared = prepare_datasets(datasets, base)
     write_bundle(base, output, base.manifest)
     marker = MarkerTraining(epochs=epochs, seed=seed) if read_text else None
-    plan = Plan(version, notes_a_set=notes, marker=marker, teacher=soft, held_out=held_out, seed=seed)
+    plan = Plan(
+        version,
+        notes_a_set=notes,
+        marker=marker,
+        teacher=soft,
+        held_out=held_out,
+        sets=tuple(training_set(each) for each in datasets),
+        seed=seed,
+    )
     manifest = train_models(prepared, output, Thresholds.of(base.manifest.recall), plan, say)
     typer.echo(f"{output}: {manifest.name}-{manifest.version}, models {version}")
 

@@ -19,6 +19,8 @@ __all__ = [
     "ReadText",
     "RecallFit",
     "TaggerSpec",
+    "Training",
+    "TrainingSet",
 ]
 
 FORMAT = 1
@@ -179,6 +181,36 @@ class Attribution(msgspec.Struct, frozen=True):
     changes: str
 
 
+class TrainingSet(msgspec.Struct, frozen=True):
+    """A dataset that tagger and calibrator learnt from.
+
+    Attributes:
+        name: of its directory.
+        source: where it is published, as far as that is known.
+        licence: likewise.
+        files: name → SHA-256 (hex) of each file that was read.
+    """
+
+    name: str
+    source: str
+    licence: str
+    files: dict[str, str]
+
+
+class Training(msgspec.Struct, frozen=True):
+    """What it takes to train tagger and calibrator again.
+
+    Attributes:
+        sets: the datasets, in the order in which they were drawn from.
+        notes_a_set: labelled notes drawn from each, beside those under other conditions.
+        seed: of every draw.
+    """
+
+    sets: tuple[TrainingSet, ...]
+    notes_a_set: int
+    seed: int
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """A bundle's contents, versions and fitted numbers.
 
@@ -195,6 +227,8 @@ class Manifest(msgspec.Struct, frozen=True):
         tagger: the tagger, once trained.
         calibrator: the calibrator, once trained.
         recall: the fitted recall, once fitted.
+        training: what tagger and calibrator learnt from; None: they were not trained, or that was not recorded.
+        figures: dataset → figure → value, as the model card has them; empty where nobody measured.
     """
 
     format: int
@@ -207,3 +241,5 @@ class Manifest(msgspec.Struct, frozen=True):
     tagger: TaggerSpec | None = None
     calibrator: CalibratorSpec | None = None
     recall: RecallFit | None = None
+    training: Training | None = None
+    figures: dict[str, dict[str, float]] = {}

@@ -14,7 +14,16 @@ from streamproc.graph.evidence import FEATURES
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.bundle import Bundle, write_manifest
 from streamproc.inference.calibration import Identity
-from streamproc.inference.manifest import MANIFEST_FILE, CalibratorSpec, Fold, Manifest, ReadText, TaggerSpec
+from streamproc.inference.manifest import (
+    MANIFEST_FILE,
+    CalibratorSpec,
+    Fold,
+    Manifest,
+    ReadText,
+    TaggerSpec,
+    Training,
+    TrainingSet,
+)
 from streamproc.inference.marker_tokens import MarkerTokenizer
 from streamproc.training.calibration import fit_map
 from streamproc.training.evidence_models import write_calibrator, write_tagger
@@ -50,6 +59,7 @@ class Plan:
         teacher: soft labels that the tagger is to learn beside people's.
         held_out: notes of train that neither model may learn from: a teacher can label them as new. They stay in
             the history; None: none.
+        sets: the datasets, as the manifest is to record them.
         seed: of every draw.
     """
 
@@ -59,6 +69,7 @@ class Plan:
     checkpoint: Path | None = None
     teacher: TeacherLabels | None = None
     held_out: Fold | None = None
+    sets: tuple[TrainingSet, ...] = ()
     seed: int = 0
 
 
@@ -113,6 +124,9 @@ def train_models(
         progress("training the label-marker encoder on the text")
         spec = msgspec.structs.replace(spec, file=MARKER_TAGGER_FILE, text=_TEXT)
         _write_marker(learnt, tagger, bundle, manifest, plan, progress)
+    manifest = msgspec.structs.replace(
+        manifest, training=Training(plan.sets, plan.notes_a_set, plan.seed), figures={}
+    )
     manifest = write_manifest(bundle, msgspec.structs.replace(manifest, tagger=spec, calibrator=None))
     progress("training the calibrator")
     judged = rows.of_notes(held)

@@ -1,5 +1,7 @@
 """The model card says what the reports say, and nothing else."""
 
+import shutil
+
 import msgspec
 import pytest
 
@@ -76,11 +78,15 @@ def test_a_report_of_another_bundle_is_refused(tmp_path, report):
         read_reports([other], NAME)
 
 
-def test_the_command_writes_the_card_or_says_what_is_wrong(tmp_path, report):
+def test_the_command_writes_the_card_and_the_main_figures_or_says_what_is_wrong(tmp_path, report):
+    bundle = shutil.copytree(BUNDLE.path, tmp_path / "bundle")
     output = tmp_path / "MODEL_CARD.md"
-    arguments = [str(BUNDLE.path), str(written(tmp_path, report)), "--rebuild", "x", "-o", str(output)]
+    arguments = [str(bundle), str(written(tmp_path, report)), "--rebuild", "x", "-o", str(output)]
     main(arguments)
     assert output.read_text() == card(BUNDLE, [report], "x")
+    (recorded,) = Bundle.load(bundle).manifest.figures.values()
+    assert recorded["precision_1"] == round(report.ranking[-1].precision_1, 4)
+    assert recorded["ece_excess"] == round(report.confidence[0].excess, 4)
     (tmp_path / "r.json").write_text("{}")
     with pytest.raises(UserError, match=r"r\.json is no report of 'streamproc eval'"):
         main(arguments)

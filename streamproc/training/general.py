@@ -1,0 +1,74 @@
+"""The general bundle made anew, from the datasets that it names."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from streamproc.errors import BundleError
+from streamproc.evaluation.dataset import read_dataset
+from streamproc.evaluation.prepared import prepare
+from streamproc.evaluation.vectors import VectorCache
+from streamproc.graph.thresholds import Thresholds
+from streamproc.inference.bundle import Bundle, write_manifest
+from streamproc.inference.manifest import Manifest
+from streamproc.inference.onnx import load_encoder
+from streamproc.inference.protocols import Encoder
+from streamproc.training.encoder import train_encoder
+from streamproc.training.encoder_data import encoder_data
+from streamproc.training.recipe import Recipe
+from streamproc.training.tagger import Plan, train_models
+
+__all__ = ["make_again"]
+
+OpenCache = Callable[[Encoder, Bundle], VectorCache]
+"""Opens what is kept of the vectors of a bundle's encoder."""
+
+
+def make_again(
+    shipped: Manifest,
+    directories: Sequence[Path],
+    output: Path,
+    *,
+    vectors: OpenCache,
+    threads: int = 0,
+    say: Callable[[str], None] = lambda _line: None,
+) -> Manifest:
+    """Export all-MiniLM-L6-v2, train tagger and calibrator as they were trained, write the bundle.
+
+    Recall is taken over: its weights were rounded by hand. The encoder's sample of texts, every draw and every initial weight
+    come from recorded seeds, so the same versions of torch and onnxruntime on the same kind of processor give the same files.
+
+    Args:
+        shipped: the bundle to make again.
+        directories: of the datasets that it names, in their order; see ``provenance.find_sets``.
+        output: the bundle's directory; missing or empty.
+        vectors: opens the vectors that are kept.
+        threads: of the encoder; 0 for as many as there are cores available.
+        say: told what is being done.
+
+    Raises:
+        BundleError: the bundle does not say how it was trained.
+    """
+    training, tagger = shipped.training, shipped.tagger
+    if training is None or tagger is None:
+        raise BundleError(f"bundle {shipped.name}-{shipped.version} does not say how it was trained")
+    datasets = [read_dataset(each) for each in directories]
+    recipe = Recipe(epochs=0)
+    made = train_encoder(
+        encoder_data(datasets, recipe),
+        output,
+        recipe,
+        name=shipped.name,
+        version=shipped.version,
+        threads=threads,
+        say=say,
+    )
+    made = write_manifest(output, msgspec.structs.replace(made, recall=shipped.recall))
+    bundle = Bundle(output, made)
+    encoder = load_encoder(bundle, threads)
+    cache = vectors(encoder, bundle)
+    prepared = [prepare(each, cache) for each in datasets]
+    encoder.pool.close()
+    plan = Plan(tagger.version, notes_a_set=training.notes_a_set, sets=training.sets, seed=training.seed)
+    return train_models(prepared, output, Thresholds.of(shipped.recall), plan, say)
