@@ -48,8 +48,8 @@ def distill(  # noqa: PLR0917 - the options of a command line
         Path | None,
         typer.Option(
             metavar="BUNDLE",
-            help="In place of an endpoint: a bundle whose tagger reads the text (train tagger --read-text). It "
-            "gives probabilities without reasons, costs nothing and sends nothing, and labels only notes that it "
+            help="In place of an endpoint: a bundle whose tagger reads the text (train tagger --read-text) or whose encoder "
+            "is a larger one (train encoder --base). It gives probabilities without reasons, costs nothing and sends nothing, and labels only notes that it "
             "was not trained on: train it with --hold-out. An interrupted run begins anew; a core labels "
             "thousands of notes in some minutes.",
             file_okay=False,

@@ -1,4 +1,4 @@
-"""``streamproc distill --local``: a bundle whose tagger reads the text labels notes that it has not seen."""
+"""``streamproc distill --local``: a bundle that knows more labels notes that it has not seen."""
 
 import asyncio
 from dataclasses import replace
@@ -45,10 +45,10 @@ def label_with_bundle(
     from streamproc.evaluation.prepared import prepare  # noqa: PLC0415
     from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415
     from streamproc.inference.onnx import load_models  # noqa: PLC0415
-    from streamproc.training.local_teacher import label_notes, reading_tagger, unseen_places  # noqa: PLC0415
+    from streamproc.training.local_teacher import label_notes, teaching_tagger, unseen_places  # noqa: PLC0415
 
     bundle = open_bundle(teacher)
-    tagger = reading_tagger(bundle)
+    tagger = teaching_tagger(bundle)
     read = read_dataset(dataset)
     places = unseen_places(read, tagger, split)
     if not places:

@@ -1,6 +1,6 @@
-"""A teacher that runs here: a bundle whose tagger reads the text labels candidates for one that does not.
+"""A teacher that runs here: a bundle that knows more labels candidates for one that knows less.
 
-A model is too sure of the notes it was trained on. So a teacher labels notes that it has never seen: those
+Its tagger reads the text, or its encoder is a larger one. A model is too sure of the notes it was trained on. So a teacher labels notes that it has never seen: those
 that its training held out, or another file's, or another dataset's.
 """
 
@@ -14,27 +14,31 @@ from streamproc.evaluation.prepared import Prepared, recall_all
 from streamproc.evaluation.scoring import score
 from streamproc.graph.evidence import check_readable
 from streamproc.graph.thresholds import Thresholds
-from streamproc.inference.bundle import Bundle
+from streamproc.inference.bundle import Bundle, default_bundle_path
 from streamproc.inference.manifest import TaggerSpec
 from streamproc.inference.protocols import Models
 from streamproc.training.distill import TaughtSet
 from streamproc.training.teacher_labels import TaughtNote, TeacherLabel
 
-__all__ = ["label_notes", "reading_tagger", "unseen_places"]
+__all__ = ["label_notes", "teaching_tagger", "unseen_places"]
 
 
-def reading_tagger(bundle: Bundle) -> TaggerSpec:
+def teaching_tagger(bundle: Bundle) -> TaggerSpec:
     """The tagger of a bundle that may teach.
 
     Raises:
-        UserError: it has none, or one that reads the evidence alone: it knows no more than who learns from it.
+        UserError: it has none, or one that reads the evidence of the very encoder that ships: it knows no more than who
+            learns from it.
         BundleError: it was trained on other evidence than this version gathers.
     """
     tagger = bundle.manifest.tagger
-    if tagger is None or tagger.text is None:
+    if tagger is None:
+        raise UserError(f"{bundle.path} has no tagger: train one with streamproc train tagger")
+    shipped = Bundle.load(default_bundle_path()).manifest.encoder
+    if tagger.text is None and bundle.manifest.encoder.float_sha256 == shipped.float_sha256:
         raise UserError(
-            f"{bundle.path} has no tagger that reads the text, so it knows no more than who would learn from it: "
-            "train one with streamproc train tagger --read-text"
+            f"{bundle.path} reads the evidence of the encoder that ships, so it knows no more than who would learn from it: "
+            "train a teacher with streamproc train tagger --read-text, or on a larger encoder (streamproc train encoder --base)"
         )
     check_readable(tagger.features)
     return tagger

@@ -11,7 +11,7 @@ from streamproc.evaluation.vectors import VectorCache
 from streamproc.graph.thresholds import FITTED
 from streamproc.inference.bundle import Bundle, default_bundle_path
 from streamproc.inference.manifest import Fold, ReadText, TaggerSpec
-from streamproc.training.local_teacher import label_notes, reading_tagger, unseen_places
+from streamproc.training.local_teacher import label_notes, teaching_tagger, unseen_places
 from tests.evaluation.worlds import MODELS, BagEncoder, write_hobbies
 from tests.inference.marker_model import with_marker_tagger
 
@@ -32,12 +32,25 @@ def labelled(prepared, split=Split.TRAIN, places=range(10), **options):
 
 def test_a_tagger_that_reads_the_text_may_teach(tmp_path):
     bundle = with_marker_tagger(shutil.copytree(default_bundle_path(), tmp_path / "bundle"))
-    assert reading_tagger(bundle) == bundle.manifest.tagger
+    assert teaching_tagger(bundle) == bundle.manifest.tagger
 
 
-def test_a_tagger_that_reads_the_evidence_alone_has_nothing_to_teach():
-    with pytest.raises(UserError, match=r"no more than who would learn from it.*--read-text"):
-        reading_tagger(Bundle.load(default_bundle_path()))
+def test_a_tagger_that_reads_what_every_student_reads_has_nothing_to_teach():
+    with pytest.raises(UserError, match=r"no more than who would learn from it.*--read-text.*--base"):
+        teaching_tagger(Bundle.load(default_bundle_path()))
+
+
+def test_a_tagger_on_another_encoder_may_teach():
+    shipped = Bundle.load(default_bundle_path())
+    encoder = msgspec.structs.replace(shipped.manifest.encoder, float_sha256="0" * 64)
+    larger = Bundle(shipped.path, msgspec.structs.replace(shipped.manifest, encoder=encoder))
+    assert teaching_tagger(larger) == shipped.manifest.tagger
+
+
+def test_a_bundle_without_a_tagger_cannot_teach():
+    shipped = Bundle.load(default_bundle_path())
+    with pytest.raises(UserError, match="has no tagger: train one"):
+        teaching_tagger(Bundle(shipped.path, msgspec.structs.replace(shipped.manifest, tagger=None)))
 
 
 def test_a_teacher_that_was_trained_on_other_evidence_is_refused(tmp_path):
@@ -45,7 +58,7 @@ def test_a_teacher_that_was_trained_on_other_evidence_is_refused(tmp_path):
     tagger = msgspec.structs.replace(bundle.manifest.tagger, features=("tea leaves",))
     foreign = Bundle(bundle.path, msgspec.structs.replace(bundle.manifest, tagger=tagger))
     with pytest.raises(BundleError, match="trained on other evidence"):
-        reading_tagger(foreign)
+        teaching_tagger(foreign)
 
 
 def test_of_its_own_training_data_a_teacher_labels_what_was_held_out(prepared):
