@@ -3,8 +3,8 @@
     python -m benchmarks.distillation DATASETS_DIR/biotools_edam valid --notes 1000 \
         --teacher TEACHER --alone STUDENT … --taught STUDENT …
 
-All bundles must have one encoder and one recall, and come from ``streamproc train tagger``. Each is ranked by the
-confidences that it serves, as in ``streamproc eval``. Last comes how much students with a teacher exceed those without, the
+All students must have one encoder and one recall, and come from ``streamproc train tagger``; the teacher may have its own. Each
+is ranked by the confidences that it serves, as in ``streamproc eval``. Last comes how much students with a teacher exceed those without, the
 mean over seeds, with its 95 % interval over resampled notes.
 """
 
@@ -30,7 +30,7 @@ Float64 = npt.NDArray[np.float64]
 
 
 class Notes:
-    """A draw of a file's labelled notes and their candidates, the same for all bundles."""
+    """A draw of a file's labelled notes, the same for all bundles, and their candidates by the recall of one of them."""
 
     def __init__(self, dataset: Path, split: Split, most: int | None, bundle: Bundle) -> None:
         models = load_models(bundle, 1)
@@ -53,7 +53,9 @@ class Notes:
     def ranked_by(self, bundle: Bundle) -> tuple[Float64, Float64]:
         """P@1 and nDCG@5 of each note, float64[notes] each."""
         if (bundle.manifest.encoder, bundle.manifest.recall) != (self.encoder, self.recall):
-            raise UserError(f"{bundle.path} recalls otherwise than the teacher: start from the same bundle")
+            raise UserError(
+                f"{bundle.path} recalls otherwise than the first student: start from the same bundle"
+            )
         models = load_models(bundle, 1)
         scored = score(self.notes, self.recalled, models)
         asyncio.run(models.close())
@@ -70,13 +72,15 @@ def main() -> None:
     for students in ("--alone", "--taught"):
         parser.add_argument(students, type=Path, nargs="+", required=True, help="of one seed each, in order")
     given = parser.parse_args()
-    teacher = Bundle.load(given.teacher)
-    notes = Notes(given.dataset, given.split, given.notes, teacher)
+    draw = (given.dataset, given.split, given.notes)
+    notes = Notes(*draw, Bundle.load(given.alone[0]))
     print(f"{len(notes.notes)} notes of {given.split}\nbundle P@1 nDCG@5", flush=True)
     figures = {}
-    for path in (*given.alone, *given.taught, given.teacher):
+    for path in (*given.alone, *given.taught):
         figures[path] = notes.ranked_by(Bundle.load(path))
-        print(path.name, *(f"{each.mean():.4f}" for each in figures[path]), flush=True)
+        _show(path, figures[path])
+    teacher = Bundle.load(given.teacher)
+    _show(given.teacher, Notes(*draw, teacher).ranked_by(teacher))
     for number, name in enumerate(("P@1", "nDCG@5")):
         alone, taught = (
             np.mean([figures[path][number] for path in paths], axis=0)
@@ -84,6 +88,10 @@ def main() -> None:
         )
         gain = paired_bootstrap(taught, alone)
         print(f"{name}: taught − alone {gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})", flush=True)
+
+
+def _show(path: Path, figures: tuple[Float64, Float64]) -> None:
+    print(path.name, *(f"{each.mean():.4f}" for each in figures), flush=True)
 
 
 if __name__ == "__main__":

@@ -92,3 +92,16 @@ def test_the_command_shows_each_bundle_and_what_the_teacher_brought(
         shown = re.fullmatch(rf"{name}: taught − alone (\S+) \((\S+) to (\S+)\)", line)
         assert float(shown[1]) == pytest.approx(gain, abs=2e-4)
         assert 0 < float(shown[2]) <= float(shown[1]) <= float(shown[3])
+
+
+def test_a_teacher_may_have_an_encoder_of_its_own(hobbies, tmp_path, monkeypatch, capsys):
+    students = [next_bundle(tmp_path / name).path for name in ("alone", "taught")]
+    teacher = bundle_with_another_encoder(tmp_path / "larger").path
+    options = ["--notes", "5", "--teacher", teacher, "--alone", students[0], "--taught", students[1]]
+    monkeypatch.setattr(sys, "argv", ["x", str(hobbies), "test", *map(str, options)])
+    main()
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[2:5]] == [
+        "alone",
+        "taught",
+        "larger",
+    ]
