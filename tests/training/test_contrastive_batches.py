@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from streamproc.training import contrastive_batches
 from streamproc.training.contrastive_batches import epoch_batches, note_targets, tag_targets
 from streamproc.training.note_set import HeldOut, NoteSet
 from streamproc.training.pairs import CoViewed, CoViewedPairs, TagPairs
@@ -84,6 +85,22 @@ def batches(epoch=1, seed=0, most=1000, size=4):
 def test_an_epoch_sees_every_note_with_a_partner():
     seen = {(batch.set, int(note)) for batch in batches() for note in batch.notes}
     assert seen == {(0, note) for note in range(40)} | {(1, note) for note in range(10)}
+
+
+def test_a_batch_has_all_tags_of_its_notes():
+    for batch in batches():
+        each = [WORLD, SINGLE][batch.set]
+        assert set(batch.tags.tolist()) == {int(tag) for note in batch.notes for tag in each.tags[note]}
+
+
+def test_a_batch_has_no_more_tags_than_can_be_read_with_it(monkeypatch):
+    monkeypatch.setattr(contrastive_batches, "_MOST_TAGS", 2)
+    drawn = batches()
+    assert max(len(batch.tags) for batch in drawn) == 2
+    assert described(drawn) == described(batches())
+    for batch in drawn:
+        each = [WORLD, SINGLE][batch.set]
+        assert {int(tag) for note in batch.notes for tag in each.tags[note]}.issuperset(batch.tags.tolist())
 
 
 def test_a_batch_holds_each_note_once_and_a_tag_of_each():
