@@ -25,6 +25,8 @@ from streamproc.inference.manifest import (
     TrainingSet,
 )
 from streamproc.inference.marker_tokens import MarkerTokenizer
+from streamproc.inference.tokenization import open_tokenizer
+from streamproc.training.base_encoder import default_base
 from streamproc.training.calibration import fit_map
 from streamproc.training.evidence_models import write_calibrator, write_tagger
 from streamproc.training.marker_training import MarkerTraining
@@ -93,8 +95,11 @@ def train_models(
         The manifest as written.
 
     Raises:
-        UserError: no labelled note is left to learn from.
+        UserError: no labelled note is left to learn from, or the tagger is to read text in words that it does not know.
     """
+    manifest = msgspec.json.decode((bundle / MANIFEST_FILE).read_bytes(), type=Manifest)
+    if plan.marker is not None:
+        _check_words(bundle / manifest.encoder.tokenizer, plan.checkpoint)
     random = np.random.default_rng(plan.seed)
     names = tuple(each.dataset.name for each in prepared)
     parts = []
@@ -110,7 +115,6 @@ def train_models(
         learnt = softened(learnt, plan.teacher)
     progress("training the tagger on the evidence")
     tagger = fit_tagger(learnt, seed=plan.seed)
-    manifest = msgspec.json.decode((bundle / MANIFEST_FILE).read_bytes(), type=Manifest)
     spec = TaggerSpec(
         file=EVIDENCE_TAGGER_FILE,
         version=plan.version,
@@ -144,6 +148,17 @@ def train_models(
     )
     _remove_tagger_of_the_other_sort(bundle, spec.file)
     return manifest
+
+
+def _check_words(tokenizer: Path, checkpoint: Path | None) -> None:
+    """Make sure that encoder and label-marker encoder have one vocabulary: they share one table of words."""
+    start = default_base().directory if checkpoint is None else checkpoint
+    words, known = (open_tokenizer(file).get_vocab() for file in (tokenizer, start / "tokenizer.json"))
+    if words != known:
+        raise UserError(
+            f"the bundle's encoder has other word pieces than {start.name if checkpoint else default_base().name}, from which a "
+            "tagger that reads the text starts, and both share one table: train this bundle's tagger without --read-text"
+        )
 
 
 def _without(rows: Rows, held_out: Fold) -> Rows:

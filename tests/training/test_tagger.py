@@ -8,6 +8,8 @@ import pytest
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
 pytest.importorskip("onnx", reason="the extra 'train' is not installed")
 
+from tokenizers import Tokenizer
+
 from streamproc.errors import UserError
 from streamproc.evaluation.dataset import read_dataset
 from streamproc.evaluation.prepared import prepare
@@ -16,6 +18,7 @@ from streamproc.graph.thresholds import FITTED
 from streamproc.inference.bundle import Bundle, default_bundle_path
 from streamproc.inference.manifest import Fold
 from streamproc.training import tagger
+from streamproc.training.marker_training import MarkerTraining
 from streamproc.training.tagger import Plan, train_models
 from tests.evaluation.worlds import BagEncoder, write_hobbies
 
@@ -67,3 +70,13 @@ def test_holding_out_every_note_is_a_users_mistake(prepared, bundle):
     nothing_else = replace(prepared, dataset=replace(prepared.dataset, train=tuple(kept)))
     with pytest.raises(UserError, match="part 1 of 2 leaves no note"):
         train_models([nothing_else], bundle, FITTED, Plan("1", held_out=HALF))
+
+
+def test_words_that_a_reading_tagger_does_not_know_are_a_users_mistake(prepared, bundle):
+    file = bundle / Bundle.load(bundle).manifest.encoder.tokenizer
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.add_tokens(["streamproc"])
+    tokenizer.save(str(file))
+    with pytest.raises(UserError, match=r"other word pieces than all-MiniLM-L6-v2.*without --read-text"):
+        train_models([prepared], bundle, FITTED, Plan("1", marker=MarkerTraining()))
+    train_models([prepared], bundle, FITTED, Plan("1"))
