@@ -167,16 +167,19 @@ def test_a_wrong_key_is_one_sentence(distill, teacher):
     assert distill("--key-variable", "OTHER_KEY", OTHER_KEY="right").returncode == 0
 
 
-def wait_until_asked(teacher, questions):
+def wait_until_asked(teacher, questions, process):
+    """What was not asked by then would be asked of the run that follows, which would hang in its place."""
     deadline = time.monotonic() + 200
-    while len(teacher.asked) < questions and time.monotonic() < deadline:
+    while len(teacher.asked) < questions:
+        assert process.poll() is None, f"ended with {process.returncode} after {len(teacher.asked)} questions"
+        assert time.monotonic() < deadline, f"only {len(teacher.asked)} questions were asked"
         time.sleep(0.02)
 
 
 def test_a_run_that_is_stopped_by_hand_goes_on_from_there(distill, teacher):
     teacher.next_acts += [says(teaches)] * 2 + [hangs()]
     process = distill.start("--concurrency", "1", stderr=subprocess.PIPE)
-    wait_until_asked(teacher, 3)
+    wait_until_asked(teacher, 3, process)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=250)
     assert process.returncode == 130
@@ -192,7 +195,7 @@ def test_a_run_that_is_stopped_by_hand_goes_on_from_there(distill, teacher):
 def test_a_run_that_is_killed_goes_on_from_there(distill, teacher):
     teacher.next_acts += [says(teaches)] * 2 + [hangs()]
     process = distill.start("--concurrency", "1", stderr=subprocess.DEVNULL)
-    wait_until_asked(teacher, 3)
+    wait_until_asked(teacher, 3, process)
     process.kill()
     process.wait(250)
     assert distill().returncode == 0
