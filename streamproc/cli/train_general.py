@@ -28,8 +28,8 @@ def train_general(
 ) -> None:
     """Make the bundle that ships anew: export the encoder, train tagger and calibrator on the data it was trained on.
 
-    Seeds, data and their hashes stand in its manifest. What differs from it in the end is named: another version of torch or
-    another kind of processor rounds otherwise.
+    Seeds, data and their hashes stand in its manifest. What differs from it in the end is named: another version of this
+    program or of torch, or another kind of processor, comes to other weights.
 
     Example: streamproc train general --data datasets -o bundles/general
     """
@@ -41,6 +41,10 @@ def train_general(
     if shipped.training is None or not shipped.training.sets:
         raise UserError(
             f"bundle {shipped.name}-{shipped.version} does not say what it learnt from: train it with streamproc train tagger"
+        )
+    if shipped.tagger is not None and (shipped.tagger.text or shipped.tagger.held_out):
+        raise UserError(
+            f"the tagger of bundle {shipped.name}-{shipped.version} reads the text or held notes out: use streamproc train tagger"
         )
     say("checking the data")
     directories = find_sets(shipped.training, data)

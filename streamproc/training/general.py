@@ -1,11 +1,12 @@
 """The general bundle made anew, from the datasets that it names."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 
-from streamproc.errors import BundleError
+from streamproc.errors import BundleError, UserError
 from streamproc.evaluation.dataset import read_dataset
 from streamproc.evaluation.prepared import prepare
 from streamproc.evaluation.vectors import VectorCache
@@ -49,6 +50,7 @@ def make_again(
 
     Raises:
         BundleError: the bundle does not say how it was trained.
+        UserError: its encoder is another one; nothing is left of the output then.
     """
     training, tagger = shipped.training, shipped.tagger
     if training is None or tagger is None:
@@ -64,6 +66,12 @@ def make_again(
         threads=threads,
         say=say,
     )
+    if made.encoder.float_sha256 != shipped.encoder.float_sha256:
+        shutil.rmtree(output)
+        raise UserError(
+            f"the encoder of bundle {shipped.name}-{shipped.version} is not all-MiniLM-L6-v2 as it is published: use streamproc "
+            "train encoder, calibrate recall and train tagger"
+        )
     made = write_manifest(output, msgspec.structs.replace(made, recall=shipped.recall))
     bundle = Bundle(output, made)
     encoder = load_encoder(bundle, threads)

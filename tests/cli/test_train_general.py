@@ -9,7 +9,7 @@ import pytest
 from streamproc.cli import app
 from streamproc.errors import UserError
 from streamproc.inference.bundle import Bundle, default_bundle_path, write_manifest
-from streamproc.inference.manifest import Training
+from streamproc.inference.manifest import Fold, Training
 from streamproc.training.provenance import training_set
 from tests.cli.small_dataset import dataset
 
@@ -47,6 +47,29 @@ def test_other_data_are_refused_before_anything_is_made(again, dataset, tmp_path
     result = again(bundle)
     assert isinstance(result.exception, UserError)
     assert "samples/tags.jsonl has SHA-256" in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tagger_that_held_notes_out_is_not_made_again(again, dataset, tmp_path):
+    bundle = bundle_of(tmp_path, Training((training_set(dataset),), 4, 0))
+    manifest = Bundle.load(bundle).manifest
+    tagger = msgspec.structs.replace(manifest.tagger, held_out=Fold(1, 2))
+    write_manifest(bundle, msgspec.structs.replace(manifest, tagger=tagger))
+    result = again(bundle)
+    assert isinstance(result.exception, UserError)
+    assert "held notes out" in str(result.exception)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(WITHOUT_TORCH, reason="the extra 'train' is not installed")
+def test_another_encoder_is_refused_and_leaves_nothing(again, dataset, tmp_path):
+    bundle = bundle_of(tmp_path, Training((training_set(dataset),), 4, 0))
+    manifest = Bundle.load(bundle).manifest
+    encoder = msgspec.structs.replace(manifest.encoder, float_sha256="0" * 64)
+    write_manifest(bundle, msgspec.structs.replace(manifest, encoder=encoder))
+    result = again(bundle)
+    assert isinstance(result.exception, UserError)
+    assert "is not all-MiniLM-L6-v2 as it is published" in str(result.exception)
     assert not (tmp_path / "out").exists()
 
 

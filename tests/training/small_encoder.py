@@ -48,6 +48,13 @@ def write_mpnet_checkpoint(directory: Path) -> BaseEncoder:
     return _written(directory, MPNetModel, MPNetConfig(**_SMALL, pad_token_id=0))
 
 
+def write_roberta_checkpoint(directory: Path) -> BaseEncoder:
+    """A RoBERTa: positions behind the padding's, one token type."""
+    from transformers import RobertaConfig, RobertaModel
+
+    return _written(directory, RobertaModel, RobertaConfig(**_SMALL, pad_token_id=0, type_vocab_size=1))
+
+
 def _written(directory: Path, model, config) -> BaseEncoder:
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, processors

@@ -24,6 +24,7 @@ from tests.training.small_encoder import (
     write_checkpoint,
     write_first_token_checkpoint,
     write_mpnet_checkpoint,
+    write_roberta_checkpoint,
 )
 
 RECIPE = Recipe(epochs=2, pairs_a_batch=4, learning_rate=3e-3)
@@ -100,7 +101,10 @@ def test_texts_are_compared_in_both_forms(checkpoint, data, tmp_path):
     assert np.isfinite(manifest.encoder.cosine_to_float_mean)
 
 
-@pytest.mark.parametrize("write", [write_checkpoint, write_first_token_checkpoint, write_mpnet_checkpoint])
+@pytest.mark.parametrize(
+    "write",
+    [write_checkpoint, write_first_token_checkpoint, write_mpnet_checkpoint, write_roberta_checkpoint],
+)
 def test_an_encoder_is_served_as_it_was_made(write, data, tmp_path):
     base = write(tmp_path / "base")
     untouched = msgspec.structs.replace(RECIPE, epochs=0)
