@@ -90,13 +90,18 @@ def vector_cache(encoder: "Encoder", bundle: "Bundle") -> "VectorCache":
 
 
 def write_bundle(base: "Bundle", output: Path, manifest: "Manifest") -> None:
-    """Write the base bundle's files and another manifest; the base itself may be the output."""
+    """Write the base bundle's files and another manifest; the base itself may be the output.
+
+    Figures are left out: they were measured with the base.
+    """
+    import msgspec  # noqa: PLC0415 - a quick --help
+
     from streamproc.inference.bundle import write_manifest  # noqa: PLC0415 - a quick --help
 
     if output.resolve() != base.path.resolve():
         # The card speaks of the base's models.
         shutil.copytree(base.path, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("MODEL_CARD.md"))
-    write_manifest(output, manifest)
+    write_manifest(output, msgspec.structs.replace(manifest, figures={}))
 
 
 def say(line: str) -> None:

@@ -198,7 +198,7 @@ class TrainingSet(msgspec.Struct, frozen=True):
 
 
 class Training(msgspec.Struct, frozen=True):
-    """What it takes to train tagger and calibrator again.
+    """What tagger and calibrator learnt from; labels of a teacher, where there was one, are not among it.
 
     Attributes:
         sets: the datasets, in the order in which they were drawn from.
