@@ -11,7 +11,7 @@ from streamproc.events.graph import Provenance
 from streamproc.graph.discriminant import Likeness
 from streamproc.graph.wording import WordModel
 
-__all__ = ["Edge", "Graph", "Hits", "NoteHit", "SegmentHit", "TagHit"]
+__all__ = ["Edge", "Graph", "Hits", "NoteHit", "SegmentHit", "Spoken", "TagHit"]
 
 
 class Edge(NamedTuple):
@@ -71,8 +71,36 @@ class Hits:
     own: AbstractSet[str] | None = None
 
 
+class Spoken(Protocol):
+    """People's judgements as of one moment."""
+
+    @property
+    def spoken(self) -> int:
+        """How many were made."""
+        ...
+
+    def of(self, note_id: str) -> Mapping[str, bool]:
+        """Tag id → whether it is right, for the tags of this note on which people have spoken."""
+        ...
+
+    def since(self, spoken: int) -> AbstractSet[str]:
+        """Ids of the notes that were judged after the first so many judgements."""
+        ...
+
+
 class Graph(Protocol):
     """A graph that can be searched. Milvus in production, exact numpy in training and evaluation."""
+
+    def hear(self, judgements: Spoken) -> None:
+        """Let people's judgements count in what all labelled notes say together (``uses``, ``likeness``, ``wording``).
+
+        A confirmed tag counts as one that the note has, a rejected one no longer does: soon, not at once. What they say of
+        a note near by is no matter of the graph; recall hears it in the same moment.
+
+        Args:
+            judgements: the latest; where nobody has spoken since the last call nothing is done.
+        """
+        ...
 
     async def search(self, vectors: np.ndarray, *, tags: int, notes: int, segments: int) -> Sequence[Hits]:
         """Find the nearest vertices of each vector, in one batched search per kind of vertex.

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streamproc.graph.discriminant import Discriminant, Likeness, TagSums
-from streamproc.graph.hits import Edge, Hits, NoteHit, SegmentHit, TagHit
-from streamproc.graph.uses import counted, given_by_people
+from streamproc.graph.hits import Edge, Hits, NoteHit, SegmentHit, Spoken, TagHit
+from streamproc.graph.uses import corrected, counted, given_by_people
 from streamproc.graph.wording import NO_WORDS, WordCounts, WordModel, Words
 
 __all__ = ["MemoryGraph"]
@@ -60,6 +60,7 @@ class MemoryGraph:
         self._uses: Mapping[str, int] | None = None
         self._discriminant: Discriminant | None = None
         self._wording: WordModel | None = None
+        self._judgements: Spoken | None = None
 
     def append(
         self,
@@ -81,6 +82,13 @@ class MemoryGraph:
         if given_by_people(edges) != given_by_people(self._edges[place]):
             self._uses = None
         self._edges[place] = edges
+
+    def hear(self, judgements: Spoken) -> None:
+        """Let people's judgements count, from the next search on; see ``hits.Graph``."""
+        before = 0 if self._judgements is None else self._judgements.spoken
+        self._judgements = judgements
+        if judgements.spoken > before:
+            self._uses = None
 
     async def search(self, vectors: Float32, *, tags: int, notes: int, segments: int) -> list[Hits]:
         """Find the nearest vertices of each vector; see ``hits.Graph``."""
@@ -129,6 +137,11 @@ class MemoryGraph:
     def _hear_people(self) -> None:
         """What people's labels say: how often each tag is used, on what notes, and in what words."""
         labels = [given_by_people(edges) for edges in self._edges]
+        if (judgements := self._judgements) is not None:
+            labels = [
+                corrected(tags, judgements.of(note_id))
+                for note_id, tags in zip(self._note_ids, labels, strict=True)
+            ]
         labelled = [place for place, tags in enumerate(labels) if tags]
         sums, counts = TagSums(self._note_vectors.shape[1]), WordCounts()
         for start in range(0, len(labelled), _SUMMED):

@@ -26,7 +26,7 @@ from streamproc.graph.discriminant import Likeness
 from streamproc.graph.evidence import COLUMN, FEATURES, Neighbourhood, Votes, evidence
 from streamproc.graph.hits import Edge, Hits
 from streamproc.graph.thresholds import Thresholds
-from streamproc.graph.uses import given_by_people
+from streamproc.graph.uses import corrected, given_by_people
 from streamproc.graph.wording import Wording, words_of
 from streamproc.knowledge.lexical import LexicalIndex, LexicalMatch, surface
 
@@ -108,14 +108,15 @@ def recall(
         judgements: what people said, of the neighbours and of the note itself.
         thresholds: of the bundle in use.
     """
-    pool = _Pool(note, hits, repository, thresholds.min_model_weight)
+    spoken = judgements.of(note.note_id)
+    pool = _Pool(note, hits, repository, spoken, thresholds.min_model_weight)
     _near_tags(pool, thresholds)
     poll = _vote(pool, judgements, thresholds)
     for tag_id, _ in pool.named[: thresholds.max_lexical]:
         pool.row(tag_id)
     likeness, wording = _likeness(pool, thresholds), _wording(pool, thresholds)
     own: dict[int, bool] = {}
-    for tag_id, correct in judgements.of(note.note_id).items():
+    for tag_id, correct in spoken.items():
         row = pool.row(tag_id)
         if row >= 0:
             own[row] = correct
@@ -199,7 +200,14 @@ class _Pool:
         "words",
     )
 
-    def __init__(self, note: Note, hits: Hits, repository: TagView, least_confidence: float) -> None:
+    def __init__(
+        self,
+        note: Note,
+        hits: Hits,
+        repository: TagView,
+        spoken: Mapping[str, bool],
+        least_confidence: float,
+    ) -> None:
         self.note = note
         self.hits = hits
         self.repository = repository
@@ -211,8 +219,7 @@ class _Pool:
         self.passages: list[tuple[str, set[int]]] = []
         self.likely: list[int] = []
         # The tags that people gave this very note, where the graph has it already.
-        by_hits = [edge for hit in hits.notes if hit.note_id == note.note_id for edge in hit.edges]
-        self.own = given_by_people(by_hits) if hits.own is None else hits.own
+        self.own = _own(note, hits, spoken) if hits.own is None else hits.own
         self.words: LexicalMatch = repository.lexical.match(note.title, note.text)
         exact = self.words.exact
         # Names that stand in the note before words that merely resemble; the title before the text.
@@ -262,6 +269,11 @@ class _Pool:
                         provenance=provenance,
                     )
                     break
+
+
+def _own(note: Note, hits: Hits, spoken: Mapping[str, bool]) -> frozenset[str]:
+    found = [hit for hit in hits.notes if hit.note_id == note.note_id]
+    return corrected(given_by_people(edge for hit in found for edge in hit.edges), spoken if found else {})
 
 
 def _near_tags(pool: _Pool, thresholds: Thresholds) -> None:
@@ -455,7 +467,8 @@ def _choose(
     carried[pool.likely] = True
     best = _best(scores, union, carried, tags, room, thresholds.carried)
     if new:
-        reserved += _first(scores, union & _mask(new, len(tags)), tags, thresholds.reserved_new_tag)
+        promise = scores + np.float32(thresholds.kin) * _kin(pool, votes, new)
+        reserved += _first(promise, union & _mask(new, len(tags)), tags, thresholds.reserved_new_tag)
     missing = [row for row in dict.fromkeys(reserved) if row not in best]
     if missing and len(best) + len(missing) > room:
         best = _spared(best, frozenset(reserved), max(room - len(missing), 0))
@@ -493,6 +506,28 @@ def _without_history(pool: _Pool, judgements: Judged, thresholds: Thresholds) ->
         if used < few:
             new.append(row)
     return new
+
+
+def _kin(pool: _Pool, votes: npt.NDArray[np.float32], new: Sequence[int]) -> npt.NDArray[np.float32]:
+    """The greatest vote for a tag's parent, child or sibling, float32[tags], of tags without a history.
+
+    Nobody can have voted for them themselves; but where parents are published, a new tag stands beside tags in use.
+    """
+    resolve, tags = pool.repository.resolve, pool.tags
+
+    def family(row: int) -> list[str]:
+        """The tag itself and its parents: two tags that have one of them in common are kin."""
+        parents = [(resolve(each), each) for each in tags[row].parents]
+        return [tags[row].tag_id, *[each if tag is None else tag.tag_id for tag, each in parents]]
+
+    strongest: dict[str, float] = {}
+    for row in np.flatnonzero(votes > 0).tolist():
+        for each in family(row):
+            strongest[each] = max(strongest.get(each, 0.0), float(votes[row]))
+    kin = np.zeros(len(tags), dtype=np.float32)
+    for row in new:
+        kin[row] = max(strongest.get(each, 0.0) for each in family(row))
+    return kin
 
 
 def _best(  # noqa: PLR0917 - what a choice is made of

@@ -2,7 +2,7 @@
 
 The edges that vote in recall are one compact string, because every neighbour of every note brings
 them along; what only the graph agent needs stands in another column that a search leaves out, and so do
-the words of a note that people labelled.
+the words of the note, which count once people label it.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,6 @@ from streamproc.events.graph import GraphNote, GraphTag, Origin, Provenance, Sim
 from streamproc.events.position import SourcePosition
 from streamproc.graph.hits import Edge
 from streamproc.graph.keys import note_row_key
-from streamproc.graph.uses import given_by_people
 from streamproc.graph.wording import Words, pack_words, unpack_words, words_of
 
 __all__ = [
@@ -63,8 +62,8 @@ _PROVENANCE = {letter: provenance for provenance, letter in _LETTER.items()}
 class StoredNote(msgspec.Struct, frozen=True):
     """A note of the graph without its vector: what the next record of its key is compared with.
 
-    ``words`` are as :func:`~streamproc.graph.wording.pack_words` packs them. None stand in the row of a note that has no
-    tag by people's word, nor in one that was written before words were stored.
+    ``words`` are as :func:`~streamproc.graph.wording.pack_words` packs them. None stand in a row that was written before
+    words were stored, or before those of notes that nobody had labelled were.
     """
 
     note_id: str
@@ -144,7 +143,7 @@ def stored_note(note: GraphNote) -> StoredNote:
         note.tags,
         note.similar_tags,
         note.similar_notes,
-        pack_words(words_of(note.note)) if given_by_people(note.tags) else "",
+        pack_words(words_of(note.note)),
     )
 
 

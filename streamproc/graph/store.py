@@ -5,18 +5,19 @@ is worked out in :mod:`~streamproc.graph.writer`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 
+from streamproc.events.graph import Origin
 from streamproc.graph.access import Page, Rows
 from streamproc.graph.answers import Found, in_order, notes_in_order
 from streamproc.graph.collections import OFFSET_DIMENSION, CollectionNames, Layout, create_missing
 from streamproc.graph.discriminant import Likeness
-from streamproc.graph.hits import Hits, NoteHit, SegmentHit, TagHit
-from streamproc.graph.keys import from_row_key, split_note_key, to_row_key
+from streamproc.graph.hits import Hits, NoteHit, SegmentHit, Spoken, TagHit
+from streamproc.graph.keys import from_row_key, note_row_key, split_note_key, to_row_key
 from streamproc.graph.milvus import GraphAddress, Milvus
 from streamproc.graph.rows import (
     Float32,
@@ -37,6 +38,8 @@ from streamproc.graph.wording import NO_WORDS
 __all__ = ["Counts", "MilvusGraph"]
 
 T = TypeVar("T")
+Says = Callable[[str, frozenset[str]], frozenset[str]]
+"""(key of a row, its tags by people's edges) → the tags that it counts for."""
 
 CALL_ROWS = 256
 """Rows in one call: the fattest ones together stay below the 64 MiB that a server takes."""
@@ -73,7 +76,9 @@ class MilvusGraph:
         self._layout = layout
         self._names = layout.names
         # Nobody else writes to a file; to a server other workers do.
-        self._history = TagHistory(self._labels, layout.dimension, shared=not milvus.address.is_local)
+        shared = not milvus.address.is_local
+        self._history = TagHistory(self._labels, self._tell, layout.dimension, shared=shared)
+        self._telling = asyncio.Lock()  # rows must not change between being read and being told
         self._unflushed = dict.fromkeys((self._names.notes, self._names.tags, self._names.segments), 0)
 
     @classmethod
@@ -128,6 +133,10 @@ class MilvusGraph:
     def dimension(self) -> int:
         """Length of a vector."""
         return self._layout.dimension
+
+    def hear(self, judgements: Spoken) -> None:
+        """Let people's judgements count in what all labelled notes say together; see ``hits.Graph``."""
+        self._history.hear(judgements)
 
     async def search(self, vectors: np.ndarray, *, tags: int, notes: int, segments: int) -> Sequence[Hits]:
         """Find the nearest vertices of each vector, in one batched search per kind of vertex.
@@ -196,19 +205,22 @@ class MilvusGraph:
         keys, vectors = [row.note.key for row in rows], self._matrix([row.vector for row in rows])
         details = [pack_details(row.note) for row in rows]
         edges = [pack_edges(row.note.tags) for row in rows]
-        before = await self._taught(self._history.held(keys))
-        await self._write(self._names.notes, Rows(keys, vectors, {"edges": edges, "details": details}))
-        tags = [given_by_people(row.note.tags) for row in rows]
-        # Told as they were stored, so that what is read later, to be taken away, is what was told.
-        words = [words_in(packed) if given else NO_WORDS for packed, given in zip(details, tags, strict=True)]
-        await self._history.put(Labels(keys, tags, vectors, words), before)
+        async with self._telling:
+            before = await self._taught(self._history.held(keys))
+            await self._write(self._names.notes, Rows(keys, vectors, {"edges": edges, "details": details}))
+            says = self._history.says
+            tags = [says(row.note.key, given_by_people(row.note.tags)) for row in rows]
+            # Told as they were stored, so that what is read later, to be taken away, is what was told.
+            words = [words_in(packed) if has else NO_WORDS for packed, has in zip(details, tags, strict=True)]
+            await self._history.put(Labels(keys, tags, vectors, words), before)
 
     async def delete_notes(self, keys: Sequence[str]) -> None:
         """Remove rows of notes; those that are not there do no harm."""
-        before = await self._taught(self._history.held(keys))
-        await self._delete(self._names.notes, keys)
-        gone = Labels(keys, [frozenset()] * len(keys), self._matrix([]), [NO_WORDS] * len(keys))
-        await self._history.put(gone, before)
+        async with self._telling:
+            before = await self._taught(self._history.held(keys))
+            await self._delete(self._names.notes, keys)
+            gone = Labels(keys, [frozenset()] * len(keys), self._matrix([]), [NO_WORDS] * len(keys))
+            await self._history.put(gone, before)
 
     async def write_tags(self, rows: Sequence[VertexRow]) -> None:
         """Write tags blindly."""
@@ -308,7 +320,27 @@ class MilvusGraph:
     async def _labels(self) -> AsyncIterator[Labels]:
         """What people say of each note, a page of rows at a time."""
         async for page in self._pages("edges", "details"):
-            yield await asyncio.to_thread(_labels, page)
+            yield await asyncio.to_thread(_labels, page, self._history.says)
+
+    async def _tell(self, note_ids: Collection[str]) -> None:
+        """Tell the rows of some notes again as they are: people have judged them."""
+        keys = [note_row_key(note_id, origin) for note_id in note_ids for origin in Origin]
+        for some in _chunks(keys, CALL_ROWS):
+            async with self._telling:
+                rows = await self._milvus.rows(
+                    lambda access, some: access.read(self._names.notes, some, ("edges", "vector", "details")),
+                    some,
+                )
+                if not rows:
+                    continue
+                page = Page(
+                    [row["key"] for row in rows],
+                    self._matrix([row["vector"] for row in rows]),
+                    {name: [row[name] for row in rows] for name in ("edges", "details")},
+                )
+                labels = _labels(page, self._history.says, unlabelled=True)
+                taught = map(Taught, page.vectors, map(words_in, page.columns["details"]))
+                await self._history.put(labels, dict(zip(page.keys, taught, strict=True)))
 
     async def _taught(self, keys: Sequence[str]) -> dict[str, Taught]:
         """Vectors and words of rows as they are now; keys without a row are left out."""
@@ -391,9 +423,11 @@ def _note_rows(page: Page) -> list[NoteRow]:
     return [NoteRow(_stored(key, edges, details), vector) for key, edges, details, vector in columns]
 
 
-def _labels(page: Page) -> Labels:
-    tags = [given_by_people(unpack_edges(edges)) for edges in page.columns["edges"]]
-    labelled = [row for row, each in enumerate(tags) if each]
+def _labels(page: Page, says: Says, *, unlabelled: bool = False) -> Labels:
+    """What people say of rows; of those that have no tag only if these are wanted."""
+    edges = zip(page.keys, page.columns["edges"], strict=True)
+    tags = [says(key, given_by_people(unpack_edges(packed))) for key, packed in edges]
+    labelled = [row for row, each in enumerate(tags) if each or unlabelled]
     details = page.columns["details"]
     return Labels(
         [page.keys[row] for row in labelled],

@@ -3,13 +3,14 @@
 How often a tag is used, and what its notes and their words have in common: see :mod:`~streamproc.graph.uses`,
 :mod:`~streamproc.graph.discriminant` and :mod:`~streamproc.graph.wording`. Memory grows with the tags by a vector each, with
 the words that each tag's notes have by twelve bytes each, and with the labelled notes by their keys; what a note itself
-taught is read from the graph again when it is replaced or removed.
+taught is read from the graph again when it is replaced, removed or judged.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -18,13 +19,18 @@ import numpy as np
 
 from streamproc.errors import StreamprocError
 from streamproc.graph.discriminant import Discriminant, Float32, TagSums
-from streamproc.graph.uses import TagUses
+from streamproc.graph.hits import Spoken
+from streamproc.graph.keys import split_note_key
+from streamproc.graph.uses import TagUses, corrected
 from streamproc.graph.wording import WordCounts, WordModel, Words
 
 __all__ = ["History", "Labels", "TagHistory", "Taught"]
 
 REREAD_SECONDS = 60.0
 """Least time between two readings of a graph that other workers write to as well."""
+
+MANY_JUDGED = 8_192
+"""So many notes that were judged since the last time are not told one by one: the whole graph is read again."""
 
 _REREAD_SHARE = 0.02  # of the time that may be spent on reading anew
 _REST = 10.0  # times as long as the models took to make the last ones serve, whatever is written
@@ -62,6 +68,7 @@ class Taught(NamedTuple):
 
 
 Scan = Callable[[], AsyncIterator[Labels]]
+Tell = Callable[[Collection[str]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +90,22 @@ class TagHistory:
     """The history of one open graph.
 
     What this process writes counts at once. What other workers write is seen with the next reading, which runs
-    in the background; meanwhile the last one holds.
+    in the background; meanwhile the last one holds. What people say of notes counts once the rows of these notes were
+    told again, in the background, too.
 
     Args:
         scan: reads the labels of every row, a page at a time.
+        tell: calls :meth:`put` with the rows of some notes as they are.
         dimension: of the vectors.
         shared: whether others write to the graph, too.
         reread_seconds: least time between two readings of a shared graph.
     """
 
     def __init__(
-        self, scan: Scan, dimension: int, *, shared: bool, reread_seconds: float = REREAD_SECONDS
+        self, scan: Scan, tell: Tell, dimension: int, *, shared: bool, reread_seconds: float = REREAD_SECONDS
     ) -> None:
         self._scan = scan
+        self._tell = tell
         self._dimension = dimension
         self._shared = shared
         self._reread_seconds = reread_seconds
@@ -103,6 +113,9 @@ class TagHistory:
         self._next: _Told | None = None
         self._due = 0.0
         self._reading: asyncio.Task[None] | None = None
+        self._judgements: Spoken | None = None
+        self._heard = 0  # of the judgements
+        self._hearing: asyncio.Task[None] | None = None
 
     async def current(self) -> History:
         """What people's labels say.
@@ -116,6 +129,34 @@ class TagHistory:
         if self._shared and time.monotonic() >= self._due:
             self._read()
         return await told.history()
+
+    def hear(self, judgements: Spoken) -> None:
+        """Count rows from now on as people's judgements correct them, those that were counted before soon.
+
+        Where they cannot be read they stay as they were until the next call.
+
+        Args:
+            judgements: the latest.
+        """
+        self._judgements = judgements
+        if self._told is None and self._next is None:
+            self._heard = judgements.spoken  # the first reading hears them all
+        elif judgements.spoken > self._heard and (self._hearing is None or self._hearing.done()):
+            self._hearing = asyncio.get_running_loop().create_task(
+                self._hear_all(), name="hear people's judgements"
+            )
+            self._hearing.add_done_callback(_log_failure)
+
+    def says(self, key: str, given: AbstractSet[str]) -> frozenset[str]:
+        """The tags that a row counts for: those that its edges give, as people's judgements correct them.
+
+        Args:
+            key: of the row.
+            given: ids of the tags that it has by people's word.
+        """
+        if self._judgements is None or not self._judgements.spoken:
+            return frozenset(given)
+        return corrected(given, self._judgements.of(split_note_key(key)[0]))
 
     def held(self, keys: Collection[str]) -> list[str]:
         """Those of the rows that count: what they taught is needed before they are replaced or removed."""
@@ -140,10 +181,11 @@ class TagHistory:
 
     async def close(self) -> None:
         """Stop reading."""
-        if self._reading is not None:
-            self._reading.cancel()
-            with suppress(asyncio.CancelledError, StreamprocError):
-                await self._reading
+        for task in (self._hearing, self._reading):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError, StreamprocError):
+                    await task
 
     def _read(self) -> "asyncio.Task[None]":
         """The reading that is under way, or a new one."""
@@ -153,6 +195,17 @@ class TagHistory:
             )
             self._reading.add_done_callback(_log_failure)
         return self._reading
+
+    async def _hear_all(self) -> None:
+        while (judgements := self._judgements) is not None and judgements.spoken > self._heard:
+            notes = judgements.since(self._heard)
+            if len(notes) < MANY_JUDGED:
+                await self._tell(notes)
+            else:
+                if self._reading is not None and not self._reading.done():
+                    await asyncio.shield(self._reading)  # it began before they spoke
+                await asyncio.shield(self._read())
+            self._heard = judgements.spoken
 
     async def _read_all(self) -> None:
         began = time.monotonic()

@@ -27,6 +27,8 @@ class Thresholds:
         reserved_content_tag: the nearest tags that stay whatever the fused score says.
         reserved_new_tag: how many places are kept for tags without a history that are near or named, so that a
             tag can be recalled from the moment it is published; the best of them by the fused score.
+        kin: how much a vote for a parent, a child or a sibling speaks for a tag without a history, when those places
+            are given away.
         few_uses: a tag has a history once people put it on so many notes, fewer than ``uses.COUNTED``.
         neighbours: how many notes with labels of people vote; models are heard on the notes among them.
         nearest_tags: how many tags to ask the graph for; more than are taken, for some are merged or retired.
@@ -51,6 +53,7 @@ class Thresholds:
     carried: int = 24
     reserved_content_tag: int = 1
     reserved_new_tag: int = 5
+    kin: float = 3.0
     few_uses: int = 1
     neighbours: int = 50
     nearest_tags: int = 48

@@ -5,12 +5,13 @@ Recall asks for every note, so the counts are kept in memory, and only as far as
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from streamproc.events.graph import GraphTag, Provenance
 from streamproc.graph.hits import Edge
 from streamproc.graph.keys import split_note_key
 
-__all__ = ["COUNTED", "TagUses", "counted", "given_by_people"]
+__all__ = ["COUNTED", "TagUses", "corrected", "counted", "given_by_people"]
 
 COUNTED = 4
 """Notes are counted up to here: whether a tag is new shows on the first few."""
@@ -24,6 +25,20 @@ _PEOPLE = frozenset({Provenance.HUMAN, Provenance.IMPORT, Provenance.AUTHOR})
 def given_by_people(edges: Iterable[Edge | GraphTag]) -> frozenset[str]:
     """Ids of the tags that a note has by people's word: a judgement, an import, its author."""
     return frozenset([edge.tag_id for edge in edges if edge.weight > 0 and edge.provenance in _PEOPLE])
+
+
+def corrected(given: AbstractSet[str], spoken: Mapping[str, bool]) -> frozenset[str]:
+    """The tags of a note once people have judged some: what they confirmed is added, what they rejected taken away.
+
+    Args:
+        given: ids of the tags that it has by its edges.
+        spoken: tag id → whether people find it right on this note.
+    """
+    if not spoken:
+        return frozenset(given)
+    return frozenset({*given, *(tag_id for tag_id, right in spoken.items() if right)}) - {
+        tag_id for tag_id, right in spoken.items() if not right
+    }
 
 
 def counted(notes: Iterable[Collection[str]]) -> Mapping[str, int]:

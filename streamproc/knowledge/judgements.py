@@ -1,7 +1,8 @@
 """People's judgements of tags on notes, packed for millions of notes.
 
 A note's judgements are one ``bytes`` of 8 bytes a word, oldest first: tag, annotator with the verdict in
-the top bit. Tags and annotators are numbered once. A note with one judgement takes about 200 bytes.
+the top bit. Tags and annotators are numbered once. A note with one judgement takes about 200 bytes, each further
+judgement some 80: the notes' ids are remembered in the order in which they were judged.
 """
 
 from collections.abc import Mapping
@@ -25,11 +26,14 @@ class JudgementsSnapshot:
 
     Attributes:
         offsets: the last applied offset of each partition of ``notes.labels``; -1: nothing yet.
+        spoken: how many judgements were applied.
     """
 
     offsets: tuple[int, ...]
+    spoken: int
     _words: LayeredView[str, bytes]
     _tag_ids: list[str]  # shared with the writer, which only ever appends
+    _judged: list[str]  # likewise
     _confirmed: LayeredView[str, int]
 
     def of(self, note_id: str) -> Mapping[str, bool]:
@@ -49,6 +53,10 @@ class JudgementsSnapshot:
         """On how many notes people confirmed this tag."""
         return self._confirmed.get(tag_id, 0)
 
+    def since(self, spoken: int) -> frozenset[str]:
+        """Ids of the notes that were judged after the first so many judgements."""
+        return frozenset(self._judged[spoken : self.spoken])
+
     def __len__(self) -> int:
         return len(self._words)
 
@@ -60,6 +68,7 @@ class Judgements:
         self._words: LayeredMap[str, bytes] = LayeredMap()
         self._tags: dict[str, int] = {}
         self._tag_ids: list[str] = []
+        self._judged: list[str] = []
         self._confirmed: LayeredMap[str, int] = LayeredMap()
         self._annotators: dict[str | None, int] = {}
         self._offsets: list[int] = []
@@ -83,6 +92,7 @@ class Judgements:
             if (word[0], word[1] & ~_CORRECT) != (tag, annotator)
         )
         self._words.set(judgement.note_id, others + said)
+        self._judged.append(judgement.note_id)
         change = _confirms(others + said, tag) - _confirms(before, tag)
         if change:
             self._confirmed.set(
@@ -96,7 +106,12 @@ class Judgements:
     def snapshot(self) -> JudgementsSnapshot:
         """The judgements as they are now."""
         return JudgementsSnapshot(
-            self.offsets, self._words.snapshot(), self._tag_ids, self._confirmed.snapshot()
+            self.offsets,
+            len(self._judged),
+            self._words.snapshot(),
+            self._tag_ids,
+            self._judged,
+            self._confirmed.snapshot(),
         )
 
     def _advance(self, partition: int, offset: int) -> bool:

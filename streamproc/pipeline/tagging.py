@@ -123,6 +123,7 @@ class Pipeline:
             DeadlineError: one of them did not answer in time.
         """
         snapshot = self._knowledge.snapshot()
+        self._graph.hear(snapshot.judgements)
         readable = [index for index, each in enumerate(notes) if self._reads(each.note)]
         outcomes = {
             index: self._unsupported(each, snapshot)

@@ -317,6 +317,28 @@ def test_a_tag_without_a_history_whose_name_stands_in_the_note_has_a_place_thoug
     assert "unused7" in ids(recall(note, found, View(USED + UNUSED), Judges(), TWENTY))
 
 
+def family(**parents):
+    """Unused tags, some of which have parents."""
+    return [tag(each.tag_id, parents=parents.get(each.tag_id, ())) for each in UNUSED]
+
+
+def test_among_tags_without_a_history_the_kin_of_tags_that_neighbours_carry_comes_first():
+    found = crowded(EVERYBODY_USES)
+    # A child of one that is voted for, a child of its parent, and a parent of one.
+    used = [tag("used05", parents=("unused7", "topic")), *[each for each in USED if each.tag_id != "used05"]]
+    view = View([*used, *family(unused5=("used05",), unused6=("topic",))])
+    assert set(reserved(found, view=view)) == {"unused5", "unused6", "unused7", "unused0", "unused1"}
+    # Kin of a tag that nobody near by carries are no nearer for it.
+    view = View([*USED, *family(unused5=("used39",), unused6=("topic",))])
+    assert reserved(found, view=view) == [each.tag_id for each in UNUSED[: FITTED.reserved_new_tag]]
+
+
+def test_a_parent_that_was_merged_into_another_leaves_its_children_kin():
+    found = crowded(EVERYBODY_USES)
+    view = View([*USED, *family(unused7=("old",)), merged("old", "used05")])
+    assert "unused7" in reserved(found, view=view)
+
+
 def test_a_tag_stops_being_new_when_people_confirm_it():
     judges = Judges({"x": {"unused0": True}, "y": {"unused0": True, "unused1": False}})
     assert "unused0" not in reserved(crowded(EVERYBODY_USES), judges)
@@ -416,6 +438,20 @@ def test_what_a_note_taught_itself_is_left_out():
     another = recall(Note(note_id="x", title="x"), near, View([tag("tea")]), Judges(), FITTED)
     assert another.evidence[:, LIKENESS_COLUMNS] == pytest.approx(likeness.columns([("tea",)]), abs=1e-5)
     assert np.abs(own.evidence - another.evidence).max() > 1e-3
+
+
+def test_what_people_said_of_the_note_itself_is_left_out_as_its_own_labels_are():
+    likeness = like(LABELLED, "tea")
+    near = replace(hits(notes=[("n", 1.0, ["tax"])]), likeness=likeness)
+    view = View([tag("tea"), tag("tax"), tag("tiles")])
+    judged = recall(NOTE, near, view, Judges({"n": {"tea": True, "tax": False}}), FITTED)
+    left_out = likeness.leaving_out(("tea",))
+    expected = left_out.columns([(tag_id,) for tag_id in ids(judged)])
+    assert judged.evidence[:, LIKENESS_COLUMNS] == pytest.approx(expected, abs=1e-5)
+    # Where the graph does not have the note it has taught nothing.
+    absent = recall(NOTE, replace(near, notes=()), view, Judges({"n": {"tea": True}}), FITTED)
+    expected = likeness.columns([(tag_id,) for tag_id in ids(absent)])
+    assert absent.evidence[:, LIKENESS_COLUMNS] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_merged_tag_s_notes_speak_for_its_successor():

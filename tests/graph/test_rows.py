@@ -87,20 +87,13 @@ def test_edges_that_exceed_a_column_are_refused_before_anything_is_written():
         pack_edges(tags)
 
 
-@pytest.mark.parametrize("provenance", [Provenance.HUMAN, Provenance.IMPORT, Provenance.AUTHOR])
-def test_a_note_that_people_labelled_is_stored_with_its_words(provenance):
+@pytest.mark.parametrize("provenance", [Provenance.HUMAN, Provenance.IMPORT, Provenance.MODEL])
+def test_a_note_is_stored_with_its_words_for_people_may_label_it_later(provenance):
     note = graph_note("n", tagged("a", provenance=provenance), text="Oolong, steeped twice; oolong, strained")
     kept, expected = words_in(pack_details(stored_note(note))), words_of(note.note)
     assert kept.numbers.tolist() == expected.numbers.tolist()
     assert kept.counts.tolist() == expected.counts.tolist()
     assert 2 in kept.counts
-
-
-def test_of_a_note_that_models_alone_tagged_no_words_are_stored():
-    refused = tagged("b", weight=0.0, provenance=Provenance.HUMAN)
-    note = stored_note(graph_note("n", tagged("a", provenance=Provenance.MODEL), refused))
-    assert note.words == ""
-    assert not len(words_in(pack_details(note)).numbers)
 
 
 def test_a_row_that_was_written_before_words_were_stored_still_reads():

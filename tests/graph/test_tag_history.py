@@ -73,7 +73,7 @@ async def test_the_counts_are_there_again_after_a_restart(tmp_path):
 async def test_what_one_worker_writes_to_a_server_the_others_count_in_time(milvus_server, unique_prefix):
     address = GraphAddress(milvus_server.uri, timeout_seconds=30.0, topic_prefix=unique_prefix)
     mine, theirs = [await MilvusGraph.open(address, ENCODER_HASH, DIMENSION) for _ in range(2)]
-    theirs._history = TagHistory(theirs._labels, DIMENSION, shared=True, reread_seconds=0.0)
+    theirs._history = TagHistory(theirs._labels, theirs._tell, DIMENSION, shared=True, reread_seconds=0.0)
     assert await uses_of(theirs) == {}
     await mine.write_notes([row("n", tagged("a"), text="oolong")])
     assert await uses_of(mine) == {"a": 1}
@@ -136,6 +136,10 @@ class Pages:
             yield page
 
 
+async def told_by_nobody(_note_ids):
+    raise AssertionError("nobody has judged anything")
+
+
 def labels(**tags):
     """Rows by their notes' ids, each with its tags; none: the row is gone."""
     return Labels(
@@ -155,7 +159,7 @@ TEXTS = {"a": "oolong, steeped", "b": "matcha, whisked", "c": "grout and tiles",
 
 
 def told():
-    history = TagHistory(Pages().scan, DIMENSION, shared=False)
+    history = TagHistory(Pages().scan, told_by_nobody, DIMENSION, shared=False)
     history.forget()
     return history
 
@@ -185,7 +189,7 @@ async def likeness_of(history, note, tag_id):
 
 async def test_what_is_written_while_the_graph_is_being_read_has_the_last_word():
     pages = Pages(labels(n="old", m="old"))
-    history = TagHistory(pages.scan, DIMENSION, shared=False)
+    history = TagHistory(pages.scan, told_by_nobody, DIMENSION, shared=False)
     reading = asyncio.create_task(history.current())
     await pages.reading.wait()
     await history.put(labels(n="new", k="new"), {})
@@ -198,7 +202,7 @@ async def test_what_is_written_while_the_graph_is_being_read_has_the_last_word()
 
 
 async def test_notes_without_labels_of_people_leave_nothing_in_memory():
-    history = TagHistory(Pages().scan, DIMENSION, shared=False)
+    history = TagHistory(Pages().scan, told_by_nobody, DIMENSION, shared=False)
     await history.current()
     await history.put(labels(n="", m="", k="a"), {})
     assert history._told.tags.keys() == {key("k")}
@@ -207,7 +211,7 @@ async def test_notes_without_labels_of_people_leave_nothing_in_memory():
 
 async def test_what_was_read_before_it_was_told_counts_once():
     pages = Pages(labels(n="a"), labels(m="a"))
-    history = TagHistory(pages.scan, DIMENSION, shared=False)
+    history = TagHistory(pages.scan, told_by_nobody, DIMENSION, shared=False)
     pages.go.set()
     await history.current()
     once = await likeness_of(history, "n", "a")
@@ -261,7 +265,7 @@ async def test_a_note_that_was_stored_before_words_were_teaches_words_once_it_is
 async def test_words_that_were_read_before_they_were_told_count_once():
     pages = Pages(labels(a="x"), labels(b="y", c="z"))
     pages.go.set()
-    history = TagHistory(pages.scan, DIMENSION, shared=False)
+    history = TagHistory(pages.scan, told_by_nobody, DIMENSION, shared=False)
     await history.current()
     once = await words_told(history)
     await history.put(labels(b="y"), {})
@@ -271,7 +275,7 @@ async def test_words_that_were_read_before_they_were_told_count_once():
 
 async def test_words_that_are_written_while_the_graph_is_being_read_have_the_last_word():
     pages = Pages(labels(a="x", b="y", c="z"))
-    history, other = TagHistory(pages.scan, DIMENSION, shared=False), told()
+    history, other = TagHistory(pages.scan, told_by_nobody, DIMENSION, shared=False), told()
     reading = asyncio.create_task(history.current())
     await pages.reading.wait()
     await history.put(labels(b="x", d="z"), {})
@@ -316,7 +320,7 @@ async def test_a_graph_that_is_opened_again_knows_the_same_words(tmp_path):
 
 async def test_a_graph_that_is_emptied_while_it_is_read_is_empty():
     pages = Pages(labels(n="old"))
-    history = TagHistory(pages.scan, DIMENSION, shared=False)
+    history = TagHistory(pages.scan, told_by_nobody, DIMENSION, shared=False)
     reading = asyncio.create_task(history.current())
     await pages.reading.wait()
     history.forget()
@@ -329,7 +333,7 @@ async def test_a_graph_that_is_emptied_while_it_is_read_is_empty():
 async def test_a_first_reading_that_fails_is_an_error_and_the_next_search_reads_again():
     pages = Pages(DependencyDownError("Milvus", "gone"))
     pages.go.set()
-    history = TagHistory(pages.scan, DIMENSION, shared=True)
+    history = TagHistory(pages.scan, told_by_nobody, DIMENSION, shared=True)
     with pytest.raises(DependencyDownError):
         await history.current()
     pages.pages = [labels(n="a")]
@@ -339,7 +343,7 @@ async def test_a_first_reading_that_fails_is_an_error_and_the_next_search_reads_
 async def test_a_later_reading_that_fails_leaves_the_last_one_in_place():
     pages = Pages(labels(n="a"))
     pages.go.set()
-    history = TagHistory(pages.scan, DIMENSION, shared=True, reread_seconds=0.0)
+    history = TagHistory(pages.scan, told_by_nobody, DIMENSION, shared=True, reread_seconds=0.0)
     assert await uses(history) == {"a": 1}
     history._due = 0.0
     pages.pages = [DependencyDownError("Milvus", "gone")]

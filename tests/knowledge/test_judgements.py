@@ -101,3 +101,15 @@ def test_it_is_known_on_how_many_notes_a_tag_was_confirmed(words):
     for tag_id in ("a", "b", "unknown"):
         notes = [verdicts(words, note_id).get(tag_id, False) for note_id in ("n", "m")]
         assert snapshot.confirmed(tag_id) == sum(notes)
+
+
+def test_a_snapshot_tells_which_notes_were_judged_since_an_earlier_one():
+    subject = judged(said("a", True), said("a", True, note_id="m"))
+    earlier = subject.snapshot()
+    assert earlier.since(0) == {"n", "m"}
+    subject.apply(said("b", False, note_id="k"), 0, 2)
+    subject.apply(said("a", False, note_id="m"), 0, 3)
+    subject.apply(said("a", True), 0, 3)  # a replay
+    later = subject.snapshot()
+    assert later.since(earlier.spoken) == {"k", "m"}
+    assert later.since(later.spoken) == earlier.since(earlier.spoken) == frozenset()

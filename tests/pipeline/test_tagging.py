@@ -1,7 +1,10 @@
 """The pipeline on the shipped models, a real Milvus Lite graph and the sample data."""
 
+import asyncio
 import random
+from collections import Counter
 
+import numpy as np
 import pytest
 
 from streamproc.config import load_settings
@@ -17,6 +20,7 @@ from streamproc.pipeline.outcome import SourcedNote
 from streamproc.pipeline.tagging import Pipeline
 
 TOLERANCE = 1e-4
+ANYWHERE = np.eye(1, 384, dtype=np.float32)
 
 
 def sourced(notes):
@@ -141,6 +145,29 @@ async def test_a_judgement_of_a_neighbour_changes_the_evidence_of_others_at_once
         )
     after = confidences(await tag_one(ranking_all, note))
     assert after.get(strongest.tag_id, 0.0) < strongest.confidence
+
+
+async def test_what_people_say_of_notes_far_away_counts_soon_after(pipeline, sample_graph):
+    history = list(read_events(sample_file("history.jsonl"), note_from_row))
+    tag_id, _ = Counter(tag_id for note in history for tag_id in note.tags).most_common()[-1]
+    carriers = [note.note_id for note in history if tag_id in note.tags]
+
+    async def used():
+        (hits,) = await sample_graph.store.search(ANYWHERE, tags=1, notes=1, segments=0)
+        return hits.uses.get(tag_id, 0)
+
+    await pipeline.tag(sourced(sample_notes()[:1]))
+    assert await used() > 0
+    for offset, note_id in enumerate(carriers):
+        judgement = Judgement(note_id=note_id, tag_id=tag_id, correct=False)
+        sample_graph.knowledge.judgements.apply(judgement, 0, offset)
+    await pipeline.tag(sourced(sample_notes()[:1]))
+    for _ in range(500):
+        if not await used():
+            break
+        await asyncio.sleep(0.02)
+    else:
+        raise AssertionError("what people said was never counted")
 
 
 async def test_the_graph_note_says_who_gave_which_tag(pipeline):
