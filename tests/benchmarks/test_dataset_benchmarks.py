@@ -2,11 +2,15 @@
 
 import json
 
+import numpy as np
 import pytest
 
-from benchmarks import calibration, recall_quality, related_notes
-from streamproc.evaluation.dataset import Split
+from benchmarks import calibration, judged_history, recall_quality, related_notes
+from streamproc.evaluation.dataset import Split, read_dataset
+from streamproc.evaluation.prepared import prepare
+from streamproc.evaluation.vectors import VectorCache
 from streamproc.inference.bundle import Bundle, default_bundle_path
+from streamproc.inference.onnx import load_encoder
 from tests.evaluation.worlds import HOBBIES, write_hobbies
 
 SHIPPED = Bundle.load(default_bundle_path())
@@ -53,3 +57,22 @@ def test_related_notes_are_told_encoder_by_encoder(root, capsys):
     assert rows[1].split()[:2] == ["hobbies", f"general-{SHIPPED.manifest.version}"]
     found, attainable = (float(figure) for figure in rows[1].split()[2:4])
     assert len(HOBBIES) / 48 < found <= attainable <= 1
+
+
+def test_judgements_are_measured_beside_no_labels_and_imported_ones(root, capsys):
+    judged_history.main([root / "hobbies"], Split.TEST)
+    _, *rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 4
+    assert all(row.startswith("hobbies ") and 0 < float(row.split()[-1]) <= 1 for row in rows)
+
+
+def test_half_of_the_history_loses_its_labels_until_people_judge_it(root):
+    prepared = prepare(
+        read_dataset(root / "hobbies"), VectorCache(load_encoder(SHIPPED), "shipped", root / "vectors")
+    )
+    nowhere = np.zeros((1, 384), dtype=np.float32)
+    labelled = [
+        each.graph.nearest(nowhere, tags=1, notes=1)[0].likeness.discriminant.notes
+        for _, each in judged_history.histories(prepared)
+    ]
+    assert labelled == [24, 24, 48, 48]
