@@ -1,15 +1,21 @@
 """``streamproc train encoder``: an encoder whose vectors bring together the notes that belong together."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamproc.cli.bundles import Datasets, say
+from streamproc.cli.bundles import Datasets, open_bundle, say, vector_cache
 from streamproc.cli.progress import loading_progress
 from streamproc.config import load_settings
 from streamproc.errors import UserError
 from streamproc.extras import how_to_install
+
+if TYPE_CHECKING:  # heavy imports: a quick --help
+    from streamproc.inference.bundle import Bundle
+    from streamproc.training.encoder_data import EncoderData
+    from streamproc.training.vector_teacher import VectorTeacher
 
 __all__ = ["train_encoder"]
 
@@ -38,6 +44,14 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
     alpha: Annotated[
         float, typer.Option(help="Weight of the tag objective beside that of the pairs, which is 1.", min=0)
     ] = 1.0,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(
+            help="A bundle whose larger encoder teaches: how near it finds notes and tags to each other is learnt as well.",
+            file_okay=False,
+        ),
+    ] = None,
+    beta: Annotated[float, typer.Option(help="Weight of the teacher, likewise.", min=0)] = 1.0,
     epochs: Annotated[
         int,
         typer.Option(
@@ -70,7 +84,15 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} exists and is not empty: name a new directory for the bundle")
     start = None if base is None else read_base(base)
-    recipe = Recipe(alpha=alpha, epochs=epochs, notes_an_epoch=notes, seed=seed, learning_rate=learning_rate)
+    taught_by = None if teacher is None else open_bundle(teacher)
+    recipe = Recipe(
+        alpha=alpha,
+        beta=0.0 if taught_by is None else beta,
+        epochs=epochs,
+        notes_an_epoch=notes,
+        seed=seed,
+        learning_rate=learning_rate,
+    )
     co_viewed = read_co_viewed(pairs) if pairs else []
     data = encoder_data([read_dataset(each) for each in datasets], recipe, co_viewed)
     try:
@@ -79,6 +101,8 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
         raise UserError(
             f"training needs what is not installed ({error.name}): {how_to_install('train')}"
         ) from None
+    if taught_by is not None:
+        data = replace(data, teacher=_teacher(taught_by, data))
     with loading_progress() as progress:
         manifest = train(
             data,
@@ -98,3 +122,22 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
         f"  streamproc calibrate recall {sets} --bundle {output} -o {output}\n"
         f"  streamproc train tagger {sets} --bundle {output} -o {output}"
     )
+
+
+def _teacher(bundle: "Bundle", data: "EncoderData") -> "VectorTeacher":
+    """What the bundle's encoder makes of all notes and tags; vectors are kept in the cache."""
+    from streamproc.inference.onnx import load_encoder  # noqa: PLC0415 - a quick --help
+    from streamproc.training.vector_teacher import vector_teacher  # noqa: PLC0415
+
+    manifest = bundle.manifest
+    say(f"{manifest.name}-{manifest.version} reads all notes and tags")
+    encoder = load_encoder(bundle, load_settings().inference_threads)
+    try:
+        return vector_teacher(
+            f"{manifest.name}-{manifest.version}",
+            manifest.files[manifest.encoder.file],
+            vector_cache(encoder, bundle),
+            data.sets,
+        )
+    finally:
+        encoder.pool.close()

@@ -22,8 +22,9 @@ from streamproc.training.encoder_data import EncoderData
 from streamproc.training.journal import Epoch, Journal, Progress
 from streamproc.training.note_set import NoteSet
 from streamproc.training.recipe import Recipe
+from streamproc.training.vector_teacher import Taught
 
-__all__ = ["SentenceEncoder", "fine_tune", "info_nce"]
+__all__ = ["SentenceEncoder", "divergence", "fine_tune", "info_nce"]
 
 _WEIGHT_DECAY = 0.01
 _LARGEST_GRADIENT = 1.0
@@ -47,6 +48,19 @@ def info_nce(cosines: torch.Tensor, targets: Targets, temperature: float) -> tor
     against = scores.masked_fill(~negative, -1e4).logsumexp(dim=1, keepdim=True)
     rows = positive.sum(dim=1)
     return (positive * nn.functional.softplus(against - scores)).sum() / rows.sum().clamp(min=1)
+
+
+def divergence(cosines: torch.Tensor, taught: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Mean over the rows of KL(teacher ‖ student), each the softmax of its cosines ÷ temperature.
+
+    Args:
+        cosines: the student's, float32[rows, columns].
+        taught: the teacher's, likewise.
+        temperature: by which cosines are divided.
+    """
+    student = (cosines.float() / temperature).log_softmax(dim=1)
+    teacher = (taught.float() / temperature).log_softmax(dim=1)
+    return (teacher.exp() * (teacher - student)).sum(dim=1).mean()
 
 
 class SentenceEncoder:
@@ -175,7 +189,8 @@ def fine_tune(
             batch = batches[at.batches]
             _set_learning_rate(optimiser, recipe, at.epoch - 1 + at.batches / len(batches))
             _seed(recipe.seed, at)
-            loss = _step(encoder, tokens[batch.set], batch, recipe, optimiser)
+            taught = None if data.teacher is None else data.teacher.sets[batch.set]
+            loss = _step(encoder, tokens[batch.set], batch, taught, recipe, optimiser)
             at = msgspec.structs.replace(at, batches=at.batches + 1, loss=at.loss + loss)
             progress(f"epoch {at.epoch}", at.batches, len(batches))
             if at.batches % recipe.save_batches == 0 and at.batches < len(batches):
@@ -202,26 +217,49 @@ def _seed(seed: int, at: Progress) -> None:
     torch.manual_seed(int(state))
 
 
-def _step(
+def _step(  # noqa: PLR0917 - what a step is made of
     encoder: SentenceEncoder,
     tokens: _Tokens,
     batch: Batch,
+    taught: Taught | None,
     recipe: Recipe,
     optimiser: torch.optim.Optimizer,
 ) -> float:
     encoder.model.train()
+    beta = 0.0 if taught is None else recipe.beta
     notes = encoder.vectors([tokens.notes[place] for place in batch.notes])
-    loss = info_nce(notes @ notes.T, batch.to_notes, recipe.temperature)
-    if recipe.alpha and len(batch.tags):
+    losses = [(1.0, info_nce(notes @ notes.T, batch.to_notes, recipe.temperature))]
+    tags = notes[:0]
+    if (recipe.alpha or beta) and len(batch.tags):
         tags = encoder.vectors([tokens.tags[place] for place in batch.tags])
-        of_tags = info_nce(notes @ tags.T, batch.to_tags, recipe.temperature)
-        loss = (loss + recipe.alpha * of_tags) / (1 + recipe.alpha)
+    if recipe.alpha and len(tags):
+        losses.append((recipe.alpha, info_nce(notes @ tags.T, batch.to_tags, recipe.temperature)))
+    if taught is not None and beta:
+        losses.append((beta, _lesson(notes, tags, batch, taught, recipe.temperature)))
+    loss = sum((weight * each for weight, each in losses), notes.new_zeros(())) / sum(w for w, _ in losses)
     optimiser.zero_grad()
     loss.backward()
     for group in optimiser.param_groups:
         nn.utils.clip_grad_norm_(group["params"], _LARGEST_GRADIENT)
     optimiser.step()
     return float(loss.detach())
+
+
+def _lesson(
+    notes: torch.Tensor, tags: torch.Tensor, batch: Batch, taught: Taught, temperature: float
+) -> torch.Tensor:
+    """How far the student is from the teacher, on notes among themselves and on notes and tags: the mean of both."""
+    notes_taught = torch.from_numpy(taught.notes[batch.notes]).to(notes.device)
+    tags_taught = torch.from_numpy(taught.tags[batch.tags]).to(notes.device)
+    others = ~torch.eye(len(notes), dtype=torch.bool, device=notes.device)
+
+    def to_others(vectors: torch.Tensor) -> torch.Tensor:
+        return (vectors @ vectors.T)[others].view(len(vectors), -1)
+
+    lessons = [divergence(to_others(notes), to_others(notes_taught), temperature)]
+    if len(tags):
+        lessons.append(divergence(notes @ tags.T, notes_taught @ tags_taught.T, temperature))
+    return torch.stack(lessons).mean()
 
 
 def _recall(encoder: SentenceEncoder, sets: Sequence[NoteSet]) -> float | None:

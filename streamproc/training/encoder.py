@@ -75,6 +75,7 @@ def train_encoder(
         )
     say("exporting")
     sets = " and ".join(each.name for each in data.sets)
+    taught = "" if data.teacher is None else f", taught by the encoder of {data.teacher.name}"
     with TemporaryDirectory() as tuned:
         encoder.model.save_pretrained(tuned)
         shutil.copy(untuned.directory / "tokenizer.json", tuned)
@@ -84,7 +85,7 @@ def train_encoder(
             sample,
             name=name,
             version=version,
-            changes=f"fine-tuned contrastively on {sets} (seed {recipe.seed})",
+            changes=f"fine-tuned contrastively on {sets}{taught} (seed {recipe.seed})",
         )
     shutil.rmtree(journal.directory)
     return manifest

@@ -11,6 +11,7 @@ from streamproc.training.journal import fingerprint
 from streamproc.training.note_set import NoteSet, note_set
 from streamproc.training.pairs import CoViewed, CoViewedPairs, Pairs, TagPairs
 from streamproc.training.recipe import Recipe
+from streamproc.training.vector_teacher import VectorTeacher
 
 __all__ = ["EncoderData", "encoder_data"]
 
@@ -23,11 +24,13 @@ class EncoderData:
         sets: one a dataset.
         pairs: of each set.
         co_viewed: the pairs from a file; empty where notes that share tags are the pairs.
+        teacher: a larger encoder that is learnt from as well; None: there is none.
     """
 
     sets: tuple[NoteSet, ...]
     pairs: tuple[Pairs, ...]
     co_viewed: tuple[CoViewed, ...]
+    teacher: VectorTeacher | None = None
 
     def fingerprint(self, recipe: Recipe, weights: str) -> str:
         """What tells a run over these data with these numbers from every other run.
@@ -49,7 +52,8 @@ class EncoderData:
             for each in self.sets
         ]
         pairs = [(pair.first, pair.second, pair.weight) for pair in self.co_viewed]
-        return fingerprint(msgspec.json.encode(part) for part in (recipe, weights, described, pairs))
+        teacher = "" if self.teacher is None else self.teacher.weights
+        return fingerprint(msgspec.json.encode(part) for part in (recipe, weights, described, pairs, teacher))
 
 
 def encoder_data(

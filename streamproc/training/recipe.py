@@ -12,6 +12,7 @@ class Recipe(msgspec.Struct, frozen=True):
 
     Attributes:
         alpha: weight of the tag objective, L = (L_c + α L_t) / (1 + α) (NoteLLM, eq. 9).
+        beta: weight of the teacher, where there is one: L = (L_c + α L_t + β L_d) / (1 + α + β).
         epochs: passes over the notes; the best on valid is kept.
         notes_an_epoch: most notes drawn from each set in an epoch.
         seed: of every draw.
@@ -23,6 +24,7 @@ class Recipe(msgspec.Struct, frozen=True):
     """
 
     alpha: float = 1.0
+    beta: float = 1.0
     epochs: int = 2
     notes_an_epoch: int = 20_000
     seed: int = 0

@@ -67,9 +67,22 @@ def test_a_directory_that_is_no_encoder_is_refused_as_a_base(runner, dataset, tm
     assert left(tmp_path) == []
 
 
+def test_a_directory_that_is_no_bundle_is_refused_as_a_teacher(runner, dataset, tmp_path):
+    said = str(refused(runner, dataset, "-o", tmp_path / "out", "--teacher", tmp_path / "nowhere"))
+    assert str(tmp_path / "nowhere") in said
+    assert left(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     "arguments",
-    [("--learning-rate", "1"), ("--alpha", "-1"), ("--epochs", "-1"), ("--notes", "1"), ("--alpha", "much")],
+    [
+        ("--learning-rate", "1"),
+        ("--alpha", "-1"),
+        ("--beta", "-1"),
+        ("--epochs", "-1"),
+        ("--notes", "1"),
+        ("--alpha", "much"),
+    ],
 )
 def test_an_impossible_number_is_refused(runner, dataset, tmp_path, arguments):
     result = runner.invoke(app, ["train", "encoder", str(dataset), "-o", str(tmp_path / "out"), *arguments])

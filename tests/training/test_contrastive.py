@@ -11,13 +11,15 @@ pytest.importorskip("transformers", reason="the extra 'train' is not installed")
 
 import torch
 
+from streamproc.errors import UserError
 from streamproc.evaluation.dataset import read_dataset
-from streamproc.training.contrastive import SentenceEncoder, fine_tune, info_nce
+from streamproc.training.contrastive import SentenceEncoder, divergence, fine_tune, info_nce
 from streamproc.training.contrastive_batches import Targets
 from streamproc.training.encoder_data import encoder_data
 from streamproc.training.journal import Journal
 from streamproc.training.note_set import HeldOut
 from streamproc.training.recipe import Recipe
+from streamproc.training.vector_teacher import Taught, VectorTeacher
 from tests.training.drinks import write_drinks
 from tests.training.small_encoder import write_checkpoint
 
@@ -106,6 +108,57 @@ def test_tags_are_drawn_to_their_notes_only_where_alpha_says_so(checkpoint, unme
 
     assert own_tag_is_nearer(1.0) > 0.25
     assert own_tag_is_nearer(0.0) < 0.1
+
+
+def test_the_divergence_is_that_of_the_teachers_distribution_from_the_students():
+    student, teacher = (
+        np.array([[0.8, 0.2, -0.4], [0.1, 0.1, 0.1]]),
+        np.array([[0.5, 0.6, 0.0], [0.1, 0.1, 0.1]]),
+    )
+    p, q = (np.exp(each / 0.5) / np.exp(each / 0.5).sum(axis=1, keepdims=True) for each in (teacher, student))
+    found = float(divergence(torch.tensor(student), torch.tensor(teacher), 0.5))
+    assert found == pytest.approx((p * np.log(p / q)).sum(axis=1).mean(), rel=1e-5)
+    assert float(divergence(torch.tensor(teacher), torch.tensor(teacher), 0.5)) == pytest.approx(0, abs=1e-7)
+
+
+def temperatures(data):
+    """A teacher of two dimensions, for whom hot notes are alike and cold ones are, whatever they are about."""
+    of_notes = [[[1, 0] if "hot" in text else [0, 1] for text in each.texts] for each in data.sets]
+    taught = [
+        Taught(np.array(notes, dtype=np.float32), np.eye(2, dtype=np.float32)[[0] * len(each.tag_texts)])
+        for notes, each in zip(of_notes, data.sets, strict=True)
+    ]
+    return replace(data, teacher=VectorTeacher("thermometer-1", "f" * 64, tuple(taught)))
+
+
+def test_a_student_learns_from_its_teacher_what_no_label_says(checkpoint, unmeasured, tmp_path):
+    def heat_counts_more(data, beta):
+        encoder = SentenceEncoder(checkpoint, 16)
+        recipe = msgspec.structs.replace(RECIPE, alpha=0.0, beta=beta, epochs=8)
+        fine_tune(encoder, data, recipe, Journal(tmp_path / f"run-{beta}-{data.teacher is None}"))
+        note, as_hot, as_sweet = encoder.encode(["the hot tea", "the hot coffee", "the cold tea"])
+        return note @ as_hot - note @ as_sweet
+
+    alone = heat_counts_more(unmeasured, 10.0)
+    assert heat_counts_more(temperatures(unmeasured), 0.0) == alone
+    assert heat_counts_more(temperatures(unmeasured), 10.0) > alone + 0.3
+
+
+def test_a_run_is_not_gone_on_with_by_another_teacher(checkpoint, data, tmp_path):
+    def interrupt(_what, done, _all):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(
+            SentenceEncoder(checkpoint, 16),
+            temperatures(data),
+            RECIPE,
+            Journal(tmp_path / "run"),
+            progress=interrupt,
+        )
+    with pytest.raises(UserError, match="other data or settings"):
+        fine_tune(SentenceEncoder(checkpoint, 16), data, RECIPE, Journal(tmp_path / "run"))
 
 
 def test_where_valid_cannot_tell_the_last_epoch_is_kept(checkpoint, unmeasured, tmp_path):
