@@ -56,6 +56,19 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
             "streamproc distill --local labels them.",
         ),
     ] = None,
+    networks: Annotated[
+        int,
+        typer.Option(
+            help="Networks over the evidence whose mean serves, as tagger and as calibrator.", min=1, max=16
+        ),
+    ] = 1,
+    passes: Annotated[
+        int,
+        typer.Option(
+            help="Over the evidence, of each network. On a few thousand notes 80 and four networks rank a little better.",
+            min=1,
+        ),
+    ] = 30,
     seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
     *,
     read_text: Annotated[
@@ -97,6 +110,8 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
         teacher=soft,
         held_out=held_out,
         sets=tuple(training_set(each) for each in datasets),
+        networks=networks,
+        passes=passes,
         seed=seed,
     )
     manifest = train_models(prepared, output, Thresholds.of(base.manifest.recall), plan, say)

@@ -204,11 +204,15 @@ class Training(msgspec.Struct, frozen=True):
         sets: the datasets, in the order in which they were drawn from.
         notes_a_set: labelled notes drawn from each, beside those under other conditions.
         seed: of every draw.
+        networks: over the evidence of which tagger and calibrator each give the mean.
+        passes: over the evidence, of a network of the tagger.
     """
 
     sets: tuple[TrainingSet, ...]
     notes_a_set: int
     seed: int
+    networks: int = 1
+    passes: int = 30
 
 
 class Manifest(msgspec.Struct, frozen=True):

@@ -78,5 +78,12 @@ def make_again(
     cache = vectors(encoder, bundle)
     prepared = [prepare(each, cache) for each in datasets]
     encoder.pool.close()
-    plan = Plan(tagger.version, notes_a_set=training.notes_a_set, sets=training.sets, seed=training.seed)
+    plan = Plan(
+        tagger.version,
+        notes_a_set=training.notes_a_set,
+        sets=training.sets,
+        networks=training.networks,
+        passes=training.passes,
+        seed=training.seed,
+    )
     return train_models(prepared, output, Thresholds.of(shipped.recall), plan, say)

@@ -1,5 +1,9 @@
-"""Small networks over evidence, trained with torch: standardise, two hidden layers, one or two logits."""
+"""Small networks over evidence, trained with torch: standardise, two hidden layers, one or two logits.
 
+Several may be trained, each from other initial weights and in another order; what serves is one network that gives their mean.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +14,7 @@ from torch import nn
 from streamproc.inference.protocols import Float32
 from streamproc.training.rows import Rows
 
-__all__ = ["CLIP", "Network", "fit_calibrator", "fit_tagger", "listwise_loss", "logits"]
+__all__ = ["CLIP", "Network", "fit_calibrator", "fit_tagger", "listwise_loss", "logits", "mean_of"]
 
 _HIDDEN = (64, 32)
 _BATCH_NOTES = 256
@@ -50,28 +54,80 @@ def logits(network: Network, inputs: Float32) -> Float32:
     return output
 
 
-def fit_tagger(rows: Rows, *, epochs: int = 30, seed: int = 0) -> Network:
+def mean_of(networks: Sequence[Network]) -> Network:
+    """The network whose output is the mean of the outputs of some that standardise alike: they stand side by side in it.
+
+    Args:
+        networks: at least one, of as many layers each.
+    """
+    count, last = np.float32(len(networks)), len(networks[0].layers) - 1
+    layers: list[tuple[Float32, Float32]] = []
+    for number in range(last + 1):
+        weights = [each.layers[number][0] for each in networks]
+        biases = [each.layers[number][1] for each in networks]
+        if number == last:
+            layers.append((np.concatenate(weights, axis=1) / count, np.stack(biases).sum(axis=0) / count))
+        else:
+            matrix = _side_by_side(weights) if number else np.concatenate(weights)
+            layers.append((matrix, np.concatenate(biases)))
+    return Network(networks[0].mean, networks[0].scale, tuple(layers))
+
+
+def _side_by_side(blocks: Sequence[Float32]) -> Float32:
+    """The matrix with these along its diagonal."""
+    heights, widths = (np.cumsum([0, *(block.shape[axis] for block in blocks)]) for axis in (0, 1))
+    matrix = np.zeros((heights[-1], widths[-1]), dtype=np.float32)
+    for place, block in enumerate(blocks):
+        matrix[heights[place] : heights[place + 1], widths[place] : widths[place + 1]] = block
+    return matrix
+
+
+def fit_tagger(rows: Rows, *, networks: int = 1, epochs: int = 30, seed: int = 0) -> Network:
     """A network that gives each candidate one logit.
 
     Trained on the probability of each candidate (binary cross-entropy) and on the order within a note
     (cross-entropy of the softmax over its candidates). Service sees candidates one by one all the same.
     Both are linear in ``rows.right``: where that mixes in a teacher's belief, the network learns people's
     labels, the teacher's, and the order within a note that either gives.
+
+    Args:
+        rows: what it learns from.
+        networks: of which it gives the mean.
+        epochs: passes over the rows.
+        seed: of the initial weights and of the order.
     """
-    return _fit(rows, rows.evidence, outputs=1, listwise=_LISTWISE, epochs=epochs, seed=seed)
+    return mean_of(
+        [
+            _fit(rows, rows.evidence, outputs=1, listwise=_LISTWISE, epochs=epochs, seed=each)
+            for each in _seeds(networks, seed)
+        ]
+    )
 
 
-def fit_calibrator(rows: Rows, tagger_logits: Float32, *, epochs: int = 20, seed: int = 0) -> Network:
+def fit_calibrator(
+    rows: Rows, tagger_logits: Float32, *, networks: int = 1, epochs: int = 20, seed: int = 0
+) -> Network:
     """A network that gives each candidate two logits, Yes and No (LLM4Tag, eq. 10).
 
     Args:
         rows: of notes that the tagger was not trained on.
         tagger_logits: float32[rows].
+        networks: of which it gives the mean.
         epochs: passes over the rows.
         seed: of the initial weights and of the order.
     """
     inputs = np.concatenate([rows.evidence, tagger_logits[:, None]], axis=1)
-    return _fit(rows, inputs, outputs=2, listwise=0.0, epochs=epochs, seed=seed)
+    return mean_of(
+        [
+            _fit(rows, inputs, outputs=2, listwise=0.0, epochs=epochs, seed=each)
+            for each in _seeds(networks, seed)
+        ]
+    )
+
+
+def _seeds(networks: int, seed: int) -> list[int]:
+    """One a network; the first is the seed itself."""
+    return [seed, *np.random.SeedSequence(seed).generate_state(networks - 1).tolist()]
 
 
 def _fit(rows: Rows, inputs: Float32, *, outputs: int, listwise: float, epochs: int, seed: int) -> Network:

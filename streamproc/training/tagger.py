@@ -46,6 +46,8 @@ STATE_FILE = "training.pt"
 # Part of the notes that the calibrator alone sees: the tagger is surer of the notes it was trained on.
 _CALIBRATOR_SHARE = 0.35
 
+_CALIBRATOR_PASSES = 2 / 3  # as many as the tagger makes over its own notes
+
 _TEXT = ReadText(note_tokens=192, candidate_tokens=16)
 
 
@@ -62,6 +64,8 @@ class Plan:
         held_out: notes of train that neither model may learn from: a teacher can label them as new. They stay in
             the history; None: none.
         sets: the datasets, as the manifest is to record them.
+        networks: over the evidence that are trained, for tagger and calibrator each; their mean serves.
+        passes: over the evidence, of a network of the tagger.
         seed: of every draw.
     """
 
@@ -72,6 +76,8 @@ class Plan:
     teacher: TeacherLabels | None = None
     held_out: Fold | None = None
     sets: tuple[TrainingSet, ...] = ()
+    networks: int = 1
+    passes: int = 30
     seed: int = 0
 
 
@@ -114,7 +120,7 @@ def train_models(
     if plan.teacher is not None:
         learnt = softened(learnt, plan.teacher)
     progress("training the tagger on the evidence")
-    tagger = fit_tagger(learnt, seed=plan.seed)
+    tagger = fit_tagger(learnt, networks=plan.networks, epochs=plan.passes, seed=plan.seed)
     spec = TaggerSpec(
         file=EVIDENCE_TAGGER_FILE,
         version=plan.version,
@@ -129,12 +135,20 @@ def train_models(
         spec = msgspec.structs.replace(spec, file=MARKER_TAGGER_FILE, text=_TEXT)
         _write_marker(learnt, tagger, bundle, manifest, plan, progress)
     manifest = msgspec.structs.replace(
-        manifest, training=Training(plan.sets, plan.notes_a_set, plan.seed), figures={}
+        manifest,
+        training=Training(plan.sets, plan.notes_a_set, plan.seed, plan.networks, plan.passes),
+        figures={},
     )
     manifest = write_manifest(bundle, msgspec.structs.replace(manifest, tagger=spec, calibrator=None))
     progress("training the calibrator")
     judged = rows.of_notes(held)
-    calibrator = fit_calibrator(judged, served_logits(Bundle(bundle, manifest), judged), seed=plan.seed)
+    calibrator = fit_calibrator(
+        judged,
+        served_logits(Bundle(bundle, manifest), judged),
+        networks=plan.networks,
+        epochs=max(round(_CALIBRATOR_PASSES * plan.passes), 1),
+        seed=plan.seed,
+    )
     write_calibrator(calibrator, bundle / CALIBRATOR_FILE)
     progress("fitting the calibration map on valid")
     uncalibrated = CalibratorSpec(

@@ -10,7 +10,7 @@ from onnxruntime import InferenceSession
 
 from streamproc.inference.protocols import CandidateTag
 from streamproc.training.evidence_models import write_calibrator, write_tagger
-from streamproc.training.perceptron import fit_calibrator, fit_tagger, logits
+from streamproc.training.perceptron import fit_calibrator, fit_tagger, logits, mean_of
 from streamproc.training.rows import Rows
 
 
@@ -49,6 +49,22 @@ def test_the_calibrators_file_has_a_yes_and_a_no(rows, tmp_path):
     found = InferenceSession(str(tmp_path / "calibrator.onnx")).run(["logits"], {"features": features})[0]
     assert found.shape == (2000, 2)
     assert ((found[:, 0] > found[:, 1]) == (rows.right > 0)).mean() > 0.85
+
+
+def test_networks_side_by_side_give_the_mean_of_what_they_give_alone(rows):
+    networks = [fit_tagger(rows, epochs=1, seed=seed) for seed in range(3)]
+    alone = np.mean([logits(each, rows.evidence) for each in networks], axis=0)
+    np.testing.assert_allclose(logits(mean_of(networks), rows.evidence), alone, atol=1e-5)
+
+
+def test_more_networks_are_asked_as_one(rows):
+    one, three = (fit_tagger(rows, networks=networks, epochs=1) for networks in (1, 3))
+    assert [len(biases) for _, biases in three.layers] == [
+        *(3 * len(biases) for _, biases in one.layers[:-1]),
+        1,
+    ]
+    calibrator = fit_calibrator(rows, rows.evidence[:, 0], networks=2, epochs=1)
+    assert [len(biases) for _, biases in calibrator.layers][-1] == 2
 
 
 def test_the_same_seed_gives_the_same_network_and_another_seed_another(rows):

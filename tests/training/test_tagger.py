@@ -63,6 +63,19 @@ def test_a_bundle_that_learns_from_all_notes_does_not_say_that_it_held_some_out(
     assert Bundle.load(bundle).manifest.tagger.held_out is None
 
 
+def test_the_bundle_says_how_its_models_were_trained(prepared, bundle, monkeypatch):
+    asked = []
+    for name in ("fit_tagger", "fit_calibrator"):
+        function = getattr(tagger, name)
+        monkeypatch.setattr(
+            tagger, name, lambda *rows, f=function, **how: asked.append(how) or f(*rows, **how)
+        )
+    train_models([prepared], bundle, FITTED, Plan("1", networks=2, passes=9, seed=3))
+    assert asked == [{"networks": 2, "epochs": 9, "seed": 3}, {"networks": 2, "epochs": 6, "seed": 3}]
+    training = Bundle.load(bundle).manifest.training
+    assert (training.networks, training.passes, training.seed) == (2, 9, 3)
+
+
 def test_holding_out_every_note_is_a_users_mistake(prepared, bundle):
     train = prepared.dataset.train
     held_out = [each for each in train if HALF.holds(each.note.note_id)]
