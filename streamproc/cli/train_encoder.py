@@ -51,7 +51,7 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
             file_okay=False,
         ),
     ] = None,
-    beta: Annotated[float, typer.Option(help="Weight of the teacher, likewise.", min=0)] = 1.0,
+    beta: Annotated[float, typer.Option(help="Weight of the teacher, likewise.", min=0)] = 4.0,
     epochs: Annotated[
         int,
         typer.Option(

@@ -24,7 +24,7 @@ class Recipe(msgspec.Struct, frozen=True):
     """
 
     alpha: float = 1.0
-    beta: float = 1.0
+    beta: float = 4.0
     epochs: int = 2
     notes_an_epoch: int = 20_000
     seed: int = 0
