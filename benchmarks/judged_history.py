@@ -18,12 +18,11 @@ from benchmarks.command import parser_of, run
 from streamproc.evaluation.dataset import Dataset, Split, read_dataset
 from streamproc.evaluation.experiment import CANDIDATES, Experiment
 from streamproc.evaluation.metrics import ndcg_at, precision_at, right_candidates
-from streamproc.evaluation.prepared import Prepared, import_edges, prepare
+from streamproc.evaluation.prepared import Prepared, history_graph, prepare
 from streamproc.evaluation.vectors import VectorCache
 from streamproc.events.label import Judgement
 from streamproc.graph.memory import MemoryGraph
 from streamproc.graph.thresholds import Thresholds
-from streamproc.graph.wording import words_of
 from streamproc.inference.bundle import Bundle, default_bundle_path
 from streamproc.inference.onnx import load_models
 from streamproc.knowledge.judgements import Judgements, JudgementsSnapshot
@@ -79,15 +78,11 @@ def judgements(dataset: Dataset, judged: frozenset[int]) -> JudgementsSnapshot:
 
 def graph(prepared: Prepared, unlabelled: frozenset[int]) -> MemoryGraph:
     """The graph of the dataset in which these notes of train have no labels."""
-    dataset = prepared.dataset
-    return MemoryGraph(
-        tag_ids=[tag.tag_id for tag in dataset.tags],
-        tag_vectors=prepared.tag_vectors,
-        note_ids=[each.note.note_id for each in dataset.train],
-        note_vectors=prepared.vectors[Split.TRAIN],
-        edges=[() if place in unlabelled else import_edges(each) for place, each in enumerate(dataset.train)],
-        words=[words_of(each.note) for each in dataset.train],
-    )
+    history = [
+        replace(each, gold=frozenset()) if place in unlabelled else each
+        for place, each in enumerate(prepared.dataset.train)
+    ]
+    return history_graph(prepared.dataset, prepared.tag_vectors, history, prepared.vectors[Split.TRAIN])
 
 
 def _figures(experiment: Experiment) -> tuple[float, float, float]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from streamproc.cli.bundles import Datasets, open_bundle, say, vector_cache
@@ -51,7 +52,10 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
             file_okay=False,
         ),
     ] = None,
-    beta: Annotated[float, typer.Option(help="Weight of the teacher, likewise.", min=0)] = 4.0,
+    beta: Annotated[
+        float | None,
+        typer.Option(help="Weight of the teacher, likewise.", min=0, show_default="4 with a teacher"),
+    ] = None,
     epochs: Annotated[
         int,
         typer.Option(
@@ -83,16 +87,15 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
 
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} exists and is not empty: name a new directory for the bundle")
+    if teacher is None and beta is not None:
+        raise UserError("--beta is the weight of a teacher: name one with --teacher, or leave --beta out")
+    if teacher is not None and not epochs:
+        raise UserError("--epochs 0 exports the encoder as it is: leave --teacher out")
     start = None if base is None else read_base(base)
     taught_by = None if teacher is None else open_bundle(teacher)
-    recipe = Recipe(
-        alpha=alpha,
-        beta=0.0 if taught_by is None else beta,
-        epochs=epochs,
-        notes_an_epoch=notes,
-        seed=seed,
-        learning_rate=learning_rate,
-    )
+    recipe = Recipe(alpha=alpha, epochs=epochs, notes_an_epoch=notes, seed=seed, learning_rate=learning_rate)
+    if beta is not None:
+        recipe = msgspec.structs.replace(recipe, beta=beta)
     co_viewed = read_co_viewed(pairs) if pairs else []
     data = encoder_data([read_dataset(each) for each in datasets], recipe, co_viewed)
     try:

@@ -67,6 +67,15 @@ def test_a_directory_that_is_no_encoder_is_refused_as_a_base(runner, dataset, tm
     assert left(tmp_path) == []
 
 
+def test_a_teachers_weight_without_a_teacher_and_a_teacher_without_lessons_are_refused(
+    runner, dataset, tmp_path
+):
+    assert "--teacher" in str(refused(runner, dataset, "-o", tmp_path / "out", "--beta", "2"))
+    said = refused(runner, dataset, "-o", tmp_path / "out", "--teacher", tmp_path, "--epochs", "0")
+    assert "leave --teacher out" in str(said)
+    assert left(tmp_path) == []
+
+
 def test_a_directory_that_is_no_bundle_is_refused_as_a_teacher(runner, dataset, tmp_path):
     said = str(refused(runner, dataset, "-o", tmp_path / "out", "--teacher", tmp_path / "nowhere"))
     assert str(tmp_path / "nowhere") in said
