@@ -23,7 +23,8 @@ from streamproc.calibration.sample import (
     take_sample,
 )
 from streamproc.graph.hits import Hits, NoteHit
-from streamproc.graph.recall import TagView, recall
+from streamproc.graph.recall import recall
+from streamproc.graph.sources import TagView
 from streamproc.graph.uses import given_by_people
 from streamproc.inference.protocols import Float32, Models
 

@@ -16,7 +16,8 @@ from streamproc.events.note import Note
 from streamproc.events.tag import TagChange, TagPolicy
 from streamproc.graph.evidence import FEATURES
 from streamproc.graph.hits import Graph
-from streamproc.graph.recall import Judged, TagView, recall
+from streamproc.graph.recall import recall
+from streamproc.graph.sources import Judged, TagView
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.calibration import CalibrationMap, apply_map
 from streamproc.inference.protocols import CandidateTag, Float32, Models, TaggingRequest

@@ -13,7 +13,8 @@ from streamproc.events.graph import Provenance
 from streamproc.events.tag import TagChange
 from streamproc.graph.hits import Edge, Hits
 from streamproc.graph.memory import MemoryGraph
-from streamproc.graph.recall import Judged, Recalled, TagView, recall
+from streamproc.graph.recall import Recalled, recall
+from streamproc.graph.sources import Judged, TagView
 from streamproc.graph.thresholds import Thresholds
 from streamproc.graph.wording import words_of
 from streamproc.inference.protocols import Float32

@@ -28,7 +28,10 @@ __all__ = ["SentenceEncoder", "divergence", "fine_tune", "info_nce"]
 
 _WEIGHT_DECAY = 0.01
 _LARGEST_GRADIENT = 1.0
-_MEASURED_AT_A_TIME = 64
+
+# Measured on two cores with the notes and tags of biotools_edam (18 to 64 tokens) and all-mpnet-base-v2: a batch takes 38 s read as
+# one, 22.1 s by 64, 21.6 s by 32.
+_READ_AT_A_TIME = 32
 
 
 def info_nce(cosines: torch.Tensor, targets: Targets, temperature: float) -> torch.Tensor:
@@ -88,7 +91,23 @@ class SentenceEncoder:
         return [each.ids for each in self._tokenizer.encode_batch(list(texts))]
 
     def vectors(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Vectors float32[texts, dimension] of tokenized texts, read in bf16 in one batch."""
+        """Vectors float32[texts, dimension] of tokenized texts, read in bf16.
+
+        Texts of like length are read together, some at a time, so that few of them are filled up.
+        """
+        order = np.argsort([len(each) for each in ids], kind="stable")
+        groups = [order[start : start + _READ_AT_A_TIME] for start in range(0, len(order), _READ_AT_A_TIME)]
+        read = torch.cat([self._read([ids[place] for place in group]) for group in groups])
+        return read[torch.from_numpy(np.argsort(order, kind="stable")).to(self.device)]
+
+    def encode(self, texts: Sequence[str]) -> Float32:
+        """Vectors of any number of texts, without gradients, float32[texts, dimension]."""
+        self.model.eval()
+        with torch.no_grad():
+            vectors: Float32 = self.vectors(self.tokenize(texts)).cpu().numpy()
+        return vectors
+
+    def _read(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         longest = max(len(each) for each in ids)
         padded = np.zeros((len(ids), longest), dtype=np.int64)
         mask = np.zeros((len(ids), longest), dtype=np.int64)
@@ -104,18 +123,6 @@ class SentenceEncoder:
             return nn.functional.normalize(hidden[:, 0].float(), dim=1)
         summed = (hidden.float() * attention[..., None]).sum(dim=1)
         return nn.functional.normalize(summed, dim=1)
-
-    def encode(self, texts: Sequence[str]) -> Float32:
-        """Vectors of any number of texts, without gradients, float32[texts, dimension]."""
-        self.model.eval()
-        ids = self.tokenize(texts)
-        order = np.argsort([len(each) for each in ids], kind="stable")
-        vectors = np.zeros((len(ids), self.model.config.hidden_size), dtype=np.float32)
-        with torch.no_grad():
-            for start in range(0, len(order), _MEASURED_AT_A_TIME):
-                places = order[start : start + _MEASURED_AT_A_TIME]
-                vectors[places] = self.vectors([ids[place] for place in places]).cpu().numpy()
-        return vectors
 
 
 @dataclass(frozen=True, slots=True)

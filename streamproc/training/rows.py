@@ -31,7 +31,7 @@ from streamproc.graph.discriminant import LIKENESS
 from streamproc.graph.evidence import COLUMN, FEATURES
 from streamproc.graph.hits import Edge
 from streamproc.graph.memory import MemoryGraph
-from streamproc.graph.recall import Judged
+from streamproc.graph.sources import Judged
 from streamproc.graph.thresholds import Thresholds
 from streamproc.graph.wording import WORDING
 from streamproc.inference.protocols import CandidateTag, Float32

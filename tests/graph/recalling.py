@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from hypothesis import strategies as st
+
 from streamproc.events.graph import Provenance
 from streamproc.events.note import Note
 from streamproc.events.tag import TagChange, TagPolicy, TagStatus
+from streamproc.graph.evidence import COLUMN
 from streamproc.graph.hits import Edge, Hits, NoteHit, SegmentHit, TagHit
 from streamproc.knowledge.lexical import LexicalIndex
 from streamproc.knowledge.repository import Repository
@@ -84,3 +87,27 @@ def hits(tags=(), notes=(), segments=()):
 def in_order(found):
     rounded = [(each[0], round(each[1], 5), *each[2:]) for each in found]
     return sorted(rounded, key=lambda each: (-each[1], each[0]))
+
+
+def ids(recalled):
+    """The candidates, best first."""
+    return [each.tag_id for each in recalled.tags]
+
+
+def feature(recalled, tag_id, name):
+    """A column of a candidate's evidence."""
+    return float(recalled.evidence[ids(recalled).index(tag_id), COLUMN[name]])
+
+
+ABC = [tag("a"), tag("b"), tag("c")]
+
+SIMILARITY = st.floats(-0.25, 1.0, width=32)
+TAG_IDS = [f"t{number}" for number in range(8)]
+AROUND = st.tuples(
+    st.dictionaries(st.sampled_from(TAG_IDS), SIMILARITY),
+    st.dictionaries(
+        st.sampled_from([f"m{number}" for number in range(12)]),
+        st.tuples(SIMILARITY, st.lists(st.sampled_from(TAG_IDS), unique=True, max_size=4)),
+    ),
+)
+"""Near tags, and near notes with the tags that people gave them."""

@@ -21,7 +21,7 @@ from streamproc.training.note_set import HeldOut
 from streamproc.training.recipe import Recipe
 from streamproc.training.vector_teacher import Taught, VectorTeacher
 from tests.training.drinks import write_drinks
-from tests.training.small_encoder import write_checkpoint
+from tests.training.small_encoder import WORDS, write_checkpoint
 
 RECIPE = Recipe(epochs=2, pairs_a_batch=4, learning_rate=3e-3, save_batches=1)
 
@@ -80,6 +80,14 @@ def test_a_vector_does_not_depend_on_its_batch_mates(checkpoint):
     together = encoder.encode(["a cup of hot coffee and a pot of green tea", "hot tea"])[1:]
     np.testing.assert_allclose(alone, together, atol=0.02)  # bf16
     np.testing.assert_allclose(np.linalg.norm(alone, axis=1), 1, atol=1e-5)
+
+
+def test_texts_of_any_length_come_back_in_the_order_in_which_they_were_asked_for(checkpoint):
+    encoder = SentenceEncoder(checkpoint, 16)
+    texts = [" ".join(WORDS[4 + number % 12 :][: 1 + number * 7 % 12]) for number in range(75)]
+    alone = np.concatenate([encoder.encode([text]) for text in texts])
+    np.testing.assert_allclose(encoder.encode(texts), alone, atol=0.02)  # bf16
+    assert np.abs(alone - alone[::-1]).max() > 0.1
 
 
 def test_a_text_is_read_up_to_the_limit(checkpoint):
