@@ -67,7 +67,8 @@ class TagSums:
         self.notes += times * len(tags)
         self._total += times * wide.sum(axis=0)
         self._scatter += times * (wide.T @ wide)
-        rows = np.array([self._row(tag_id) for each in tags for tag_id in each], dtype=np.int64)
+        # In order: a set of strings has another in every process, and sums would differ in their last bits.
+        rows = np.array([self._row(tag_id) for each in tags for tag_id in sorted(each)], dtype=np.int64)
         notes = np.repeat(np.arange(len(tags)), [len(each) for each in tags])
         order = np.argsort(rows, kind="stable")
         changed, starts, counts = np.unique(rows[order], return_index=True, return_counts=True)

@@ -142,7 +142,8 @@ class WordCounts:
         np.add.at(self._spread, numbers, times)
         np.add.at(self._masses, numbers, masses)
         ends = np.cumsum([len(each.numbers) for each in words])
-        pairs = [(note, self._row(tag_id)) for note, each in enumerate(tags) for tag_id in each]
+        # In order: a set of strings has another in every process, and sums would differ in their last bits.
+        pairs = [(note, self._row(tag_id)) for note, each in enumerate(tags) for tag_id in sorted(each)]
         for _, row in pairs:
             self._counts[row] += times
         notes, rows = np.array(pairs, dtype=np.int64).T
@@ -332,7 +333,7 @@ class Wording:
         if not own or self.left_out:
             return self
         rows = self.model.rows
-        return replace(self, own=tuple(rows[each] for each in own if each in rows), left_out=True)
+        return replace(self, own=tuple(sorted(rows[each] for each in own if each in rows)), left_out=True)
 
     def best(self, count: int) -> list[str]:
         """Ids of the tags that the note is most probably about by its words, at most so many, likeliest first.

@@ -144,6 +144,16 @@ def test_a_note_of_several_tags_counts_for_each():
     assert columns(discriminant, vectors[0], ("all",))[0, 0] == pytest.approx(0.0, abs=1e-3)
 
 
+def test_the_order_of_a_note_s_tags_changes_not_even_the_last_bit():
+    random = np.random.default_rng(1)
+    names = [f"t{number}" for number in range(60)]
+    several = [tuple(random.permutation(names)[:4].tolist()) for _ in range(200)]
+    vectors = unit(random.standard_normal((200, DIMENSION)).astype(np.float32))
+    one, other = taught(several, vectors), taught([each[::-1] for each in several], vectors)
+    for vector in vectors[:20]:
+        np.testing.assert_array_equal(columns(one, vector, names), columns(other, vector, names))
+
+
 def test_more_tags_than_the_table_was_made_for():
     count = 3000
     vectors = unit(RANDOM.standard_normal((count, DIMENSION)).astype(np.float32))

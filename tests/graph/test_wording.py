@@ -181,6 +181,16 @@ def test_the_same_labels_in_any_portions_make_the_same_model():
     assert one == pytest.approx(other, abs=1e-5)
 
 
+def test_the_order_of_a_note_s_tags_changes_not_even_the_last_bit():
+    labelled = many()
+    turned = [(tags[::-1], own) for tags, own in labelled]
+    for tags, own in labelled[:50]:
+        one = model(labelled).wording(own).leaving_out(tags)
+        other = model(turned).wording(own).leaving_out(tags[::-1])
+        np.testing.assert_array_equal(one.columns(NAMES), other.columns(NAMES))
+        assert one.own == other.own
+
+
 def test_a_note_that_is_left_out_of_what_it_taught_is_seen_nearly_as_if_it_had_never_been():
     labelled = many()
     for place in range(5):
