@@ -24,7 +24,15 @@ def choose(
     new: Sequence[int],
     thresholds: Thresholds,
 ) -> list[int]:
-    """Rows of the candidates: the union of the paths' shares, ranked by the fused score."""
+    """Rows of the candidates: the union of the paths' shares, ranked by the fused score.
+
+    Args:
+        pool: of the note, every path walked.
+        table: float32[tags of the pool, features], columns as in ``evidence.FEATURES``.
+        own: row → what people said of it on this very note.
+        new: rows of the tags without a history.
+        thresholds: how many candidates there are, and who has places among them.
+    """
     tags, rows = pool.tags, pool.rows
     votes = table[:, COLUMN["vote_sharp"]] + table[:, COLUMN["vote_model"]]
     near = list(pool.cosines)
@@ -70,7 +78,13 @@ def _spared(best: Sequence[int], reserved: Collection[int], count: int) -> list[
 
 
 def without_history(pool: Pool, judgements: Judged, thresholds: Thresholds) -> list[int]:
-    """Rows of the tags, near or named in the note, that people put on few notes or on none, this one not counted."""
+    """Rows of the tags, near or named in the note, that people put on few notes or on none, this one not counted.
+
+    Args:
+        pool: of the note, every path walked.
+        judgements: a tag that people confirmed has a history.
+        thresholds: how many notes are few; none where no places are kept.
+    """
     uses, few = pool.hits.uses, thresholds.few_uses
     if uses is None or not thresholds.reserved_new_tag or not thresholds.fusion:
         return []

@@ -69,7 +69,13 @@ class Poll:
 def vote(  # noqa: C901, PLR0912 - the innermost loop of recall, kept flat for its speed
     pool: Pool, judgements: Judged, thresholds: Thresholds
 ) -> Poll:
-    """C2C2T: the nearest notes within δ_cc that people have labelled vote; models are heard as far as they reach."""
+    """C2C2T: the nearest notes within δ_cc that people have labelled vote; models are heard as far as they reach.
+
+    Args:
+        pool: of the note; the tags that are voted for, and their voters, are added to it.
+        judgements: of people, on the notes near by: they stand before the edges.
+        thresholds: how near, how many, and what each hand's word weighs.
+    """
     poll = Poll()
     people, models = poll.people, poll.models
     rows, columns, masses, reached = people.rows, people.columns, people.masses, people.similarities
