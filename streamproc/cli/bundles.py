@@ -52,14 +52,14 @@ def open_bundle(path: Path | None) -> "Bundle":
 def prepare_datasets(
     directories: Sequence[Path],
     bundle: "Bundle",
-    check: "Callable[[Dataset], object]" = lambda _dataset: None,
+    taken: "Callable[[Dataset], Dataset]" = lambda dataset: dataset,
 ) -> "list[Prepared]":
     """Read and encode datasets, each with its train as history; vectors are kept in the cache.
 
     Args:
         directories: of the datasets.
         bundle: its encoder embeds them.
-        check: raises where a dataset cannot be used; asked of all of them before the first is encoded.
+        taken: what to take of each; raises where it cannot be used. Asked of all of them before the first is encoded.
     """
     from streamproc.evaluation.dataset import read_dataset  # noqa: PLC0415 - a quick --help
     from streamproc.evaluation.prepared import prepare  # noqa: PLC0415 - a quick --help
@@ -68,8 +68,7 @@ def prepare_datasets(
     datasets = []
     for directory in directories:
         say(f"reading {directory}")
-        datasets.append(read_dataset(directory))
-        check(datasets[-1])
+        datasets.append(taken(read_dataset(directory)))
     encoder = load_encoder(bundle, load_settings().inference_threads)
     cache = vector_cache(encoder, bundle)
     prepared = [prepare(dataset, cache) for dataset in datasets]

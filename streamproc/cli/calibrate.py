@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # heavy imports: a quick --help
     from streamproc.calibration.record import CalibrationRecord
     from streamproc.calibration.routes import Routes
     from streamproc.calibration.sample import Float64, Sample
+    from streamproc.evaluation.dataset import Dataset
     from streamproc.inference.bundle import Bundle
     from streamproc.pipeline.local import LocalFiles
 
@@ -42,6 +43,15 @@ SomeDatasets = Annotated[
 ]
 Tags = Annotated[Path | None, typer.Option(help="The tag repository (JSONL), in place of datasets.")]
 History = Annotated[Path | None, typer.Option(help="Labelled notes (JSONL), in place of datasets.")]
+FirstNotes = Annotated[
+    int | None,
+    typer.Option(
+        help="Of datasets, only so many labelled notes of train, drawn at random, are the history, as eval draws them with the "
+        "same options.",
+        min=0,
+        show_default=False,
+    ),
+]
 LeaveOneOut = Annotated[
     bool,
     typer.Option(
@@ -92,7 +102,8 @@ def calibrate_confidence(  # noqa: PLR0917 - the options of a command line
             min=0,
         ),
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Of that draw.")] = 0,
+    first_notes: FirstNotes = None,
+    seed: Annotated[int, typer.Option(help="Of these draws.")] = 0,
     *,
     leave_one_out: LeaveOneOut = False,
 ) -> None:
@@ -109,11 +120,18 @@ def calibrate_confidence(  # noqa: PLR0917 - the options of a command line
     chosen = _chosen(datasets, tags, history)
     if hold_out_single and chosen is not None:
         raise UserError("--hold-out-single takes tags out of datasets: name one, not --history")
+    if first_notes is not None and chosen is not None:
+        raise UserError("--first-notes draws from the train of datasets: name one, not --history")
     if output.suffix == ".json" and not output.absolute().parent.is_dir():
         raise InputFileError(f"{output} cannot be written: {output.parent} is not a directory")
     record = (
         _record_of_datasets(
-            datasets or [], base, leave_one_out=leave_one_out, hold_out=hold_out_single, seed=seed
+            datasets or [],
+            base,
+            leave_one_out=leave_one_out,
+            first_notes=first_notes,
+            hold_out=hold_out_single,
+            seed=seed,
         )
         if chosen is None
         else _record_of_files(chosen, base)
@@ -208,13 +226,21 @@ def _record_of_files(chosen: "LocalFiles", base: "Bundle") -> "CalibrationRecord
 
 
 def _record_of_datasets(
-    datasets: list[Path], base: "Bundle", *, leave_one_out: bool, hold_out: int, seed: int
+    datasets: list[Path],
+    base: "Bundle",
+    *,
+    leave_one_out: bool,
+    first_notes: int | None,
+    hold_out: int,
+    seed: int,
 ) -> "CalibrationRecord":
     from streamproc.calibration.choice import LEAST_NOTES, fit_confidences  # noqa: PLC0415
     from streamproc.calibration.record import record_of  # noqa: PLC0415
     from streamproc.inference.calibration_file import map_of, models_digest  # noqa: PLC0415
 
-    twins = _samples_of_datasets(datasets, base, leave_one_out=leave_one_out, hold_out=hold_out, seed=seed)
+    twins = _samples_of_datasets(
+        datasets, base, leave_one_out=leave_one_out, first_notes=first_notes, hold_out=hold_out, seed=seed
+    )
     notes = twins.inside.notes
     if notes < LEAST_NOTES:
         raise UserError(
@@ -230,6 +256,7 @@ def _samples_of_datasets(
     *,
     leave_one_out: bool,
     outside: bool = True,
+    first_notes: int | None = None,
     hold_out: int = 0,
     seed: int = 0,
 ) -> "Twins":
@@ -242,11 +269,15 @@ def _samples_of_datasets(
     from streamproc.inference.calibration_file import with_map  # noqa: PLC0415
     from streamproc.inference.onnx import load_models  # noqa: PLC0415
 
+    def taken(dataset: "Dataset") -> "Dataset":
+        first = dataset if first_notes is None else dataset.with_first(first_notes, seed)
+        if hold_out:
+            draw(first, hold_out, seed)  # raises where that cannot be done
+        return first
+
+    prepared = prepare_datasets(datasets, base, taken)
     if hold_out:
-        whole = prepare_datasets(datasets, base, lambda dataset: draw(dataset, hold_out, seed))
-        prepared = [without_drawn(each, hold_out, seed) for each in whole]
-    else:
-        prepared = prepare_datasets(datasets, base)
+        prepared = [without_drawn(each, hold_out, seed) for each in prepared]
     models = load_models(with_map(base, Identity()), load_settings().inference_threads)
     thresholds = Thresholds.of(base.manifest.recall)
     split = Split.TRAIN if leave_one_out else Split.VALID

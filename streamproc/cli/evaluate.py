@@ -44,6 +44,14 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
             dir_okay=False,
         ),
     ] = None,
+    first_notes: Annotated[
+        int | None,
+        typer.Option(
+            help="Measure the first days: only so many labelled notes of train, drawn at random, are the history; 0: none.",
+            min=0,
+            show_default=False,
+        ),
+    ] = None,
     hold_out_tags: Annotated[
         float,
         typer.Option(
@@ -59,7 +67,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
             min=0,
         ),
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Of the draws of both.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the draws of these.")] = 0,
     llm: LanguageModelUrl = None,
     llm_model: LanguageModelName = None,
     *,
@@ -76,7 +84,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
 ) -> None:
     """Measure recall, ranking and confidences on a dataset, beside the baselines.
 
-    The repository is the dataset's tags, the history its train. The notes' category is shown to the models only
+    The repository is the dataset's tags, the history its train, or as much of it as --first-notes says. The notes' category is shown to the models only
     where it is known not to give the gold tags away.
 
     Example: streamproc eval data/nyt_keywords --report nyt.json --html nyt.html
@@ -99,8 +107,10 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
             raise UserError(f"{file} cannot be written: there is no directory {file.absolute().parent}")
     if report is not None and html is not None and report.resolve() == html.resolve():
         raise UserError(f"--report and --html both name {report}: the page would replace the figures")
-    trees = tuple(Trees) if _wants_trees(baselines) else ()
+    trees = tuple(Trees) if first_notes != 0 and _wants_trees(baselines) else ()
     read = read_dataset(dataset)
+    if first_notes is not None:
+        read = read.with_first(first_notes, seed)
     studies = Studies(ablations=ablations, new_tags=hold_out_tags, out_of_scope=hold_out_single, seed=seed)
     require_measurable(read, Split(split), studies)
     settings = load_settings()

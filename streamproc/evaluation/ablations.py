@@ -124,6 +124,7 @@ def only(
         thresholds,
         max_content_tag=thresholds.max_content_tag if tags else 0,
         reserved_content_tag=thresholds.reserved_content_tag if tags else 0,
+        reserved_unseen=thresholds.reserved_unseen if tags else 0,
         neighbours=thresholds.neighbours if notes else 0,
         max_likely=thresholds.max_likely if notes else 0,
         max_worded=thresholds.max_worded if notes else 0,

@@ -55,7 +55,7 @@ def omikuji(
     """Tags of each note by label trees on TF-IDF, trained on train.
 
     Raises:
-        UserError: the ``baselines`` extra is not installed.
+        UserError: the ``baselines`` extra is not installed, or train has no word that stands in two notes.
     """
     try:
         import omikuji as library  # noqa: PLC0415 - an extra
@@ -68,7 +68,12 @@ def omikuji(
     ids = list(tags)
     train = [each for each in dataset.train if each.gold]
     vectorizer = TfidfVectorizer(sublinear_tf=True, min_df=2)
-    inputs = vectorizer.fit_transform([note_text(each.note) for each in train]).tocsr()
+    try:
+        inputs = vectorizer.fit_transform([note_text(each.note) for each in train]).tocsr()
+    except ValueError:
+        raise UserError(
+            f"Omikuji has too few words to learn from in {len(train)} notes: leave it out (--no-baselines)"
+        ) from None
     used = int((np.diff(inputs.indptr) > 0).sum())
     hyper = library.Model.default_hyper_param()
     if trees is Trees.BONSAI:  # as in Annif: wide, unbalanced, shallow

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
 
-from streamproc.errors import DecodeError, InputFileError
+from streamproc.errors import DecodeError, InputFileError, UserError
 from streamproc.events.codec import normalise_name
 from streamproc.events.files import note_from_row, parse_object, read_lines, tag_from_row
 from streamproc.events.note import Note
@@ -96,8 +97,26 @@ class Dataset:
 
     @property
     def single_tag(self) -> bool:
-        """Whether every note of train has exactly one tag: such sets are judged by P@1."""
-        return all(len(note.gold) <= 1 for note in self.train)
+        """Whether no note has several tags: such sets are judged by P@1."""
+        return all(len(note.gold) <= 1 for split in Split for note in self.split(split))
+
+    def with_first(self, count: int, seed: int) -> "Dataset":
+        """The same on a day when people have labelled but so many notes: train keeps these, drawn at random.
+
+        Args:
+            count: of notes that have a tag; 0: nobody has labelled any.
+            seed: of the draw.
+
+        Raises:
+            UserError: train has fewer.
+        """
+        labelled = [place for place, each in enumerate(self.train) if each.gold]
+        if count > len(labelled):
+            raise UserError(
+                f"a history of {count:,} notes was asked for, and {self.name}'s train has {len(labelled):,} with a tag"
+            )
+        drawn = np.random.default_rng(seed).permutation(labelled)[:count]
+        return replace(self, train=tuple(self.train[place] for place in sorted(drawn)))
 
 
 def read_dataset(directory: Path, rules: Rules | None = None) -> Dataset:

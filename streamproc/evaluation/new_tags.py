@@ -67,11 +67,13 @@ def held_out_tags(dataset: Dataset, notes: Sequence[LabelledNote], share: float,
         seed: of the draw.
 
     Raises:
-        UserError: the share is not between 0 and 1, or no note has a tag that was drawn.
+        UserError: the share is not between 0 and 1, no tag has a history, or no note has a tag that was drawn.
     """
     if not 0 < share < 1:
         raise UserError(f"the share of tags to hold out is {share:g}: give one between 0 and 1, such as 0.1")
     used = sorted(_used(dataset))
+    if not used:
+        raise UserError("no tag has a history that could be held out: measure with a longer one")
     count = max(round(share * len(used)), 1)
     held_out = frozenset(used[place] for place in np.random.default_rng(seed).permutation(len(used))[:count])
     if not any(each.gold & held_out for each in notes):

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from streamproc.events.tag import TagChange
 from streamproc.graph.evidence import COLUMN, FEATURES
+from streamproc.graph.hits import Hits
 from streamproc.graph.pool import Pool
 from streamproc.graph.sources import Judged
 from streamproc.graph.thresholds import Thresholds
@@ -49,7 +50,8 @@ def choose(
         union[voted] = True
     union[near + named + pool.likely] = True
     union[list(own)] = False
-    reserved = [row for row in near[: thresholds.reserved_content_tag] if row not in own]
+    nearest = thresholds.reserved_content_tag + round(thresholds.reserved_unseen * _unseen(pool.hits))
+    reserved = [row for row in near[:nearest] if row not in own]
     room = thresholds.candidates - len(confirmed)
     scores = table @ _weights(thresholds)
     carried = votes > 0
@@ -62,6 +64,13 @@ def choose(
     if missing and len(best) + len(missing) > room:
         best = _spared(best, frozenset(reserved), max(room - len(missing), 0))
     return (confirmed + best + missing)[: thresholds.candidates]
+
+
+def _unseen(hits: Hits) -> float:
+    """How probable it is that the next label is of a tag that nobody has used; 0 where the graph cannot tell."""
+    if hits.likeness is not None:
+        return hits.likeness.discriminant.unseen
+    return 1.0 if hits.uses is not None and not hits.uses else 0.0
 
 
 def _spared(best: Sequence[int], reserved: Collection[int], count: int) -> list[int]:

@@ -153,6 +153,15 @@ class Discriminant:
         return self.notes + _sphere(self.notes, len(self.mean))
 
     @cached_property
+    def unseen(self) -> float:
+        """How probable it is that the next label is of a tag that nobody has used yet.
+
+        By the share of labels that are the only one of their tag (Good and Turing; Good, *The Population Frequencies of Species*,
+        1953).
+        """
+        return float(np.count_nonzero(self.counts == 1) / self.counts.sum())
+
+    @cached_property
     def ids(self) -> list[str]:
         """The tags in order of their rows."""
         return list(self.rows)

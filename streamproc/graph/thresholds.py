@@ -25,6 +25,8 @@ class Thresholds:
         carried: how many candidates at most may be tags that voting notes carry, so that tags nobody near by
             has used yet, new ones among them, are considered whatever the votes say.
         reserved_content_tag: the nearest tags that stay whatever the fused score says.
+        reserved_unseen: how many more of the nearest stay where nobody has used any tag yet; fewer as labels come, by how
+            probable it is that the next one is of a tag that nobody has used.
         reserved_new_tag: how many places are kept for tags without a history that are near or named, so that a
             tag can be recalled from the moment it is published; the best of them by the fused score.
         kin: how much a vote for a parent, a child or a sibling speaks for a tag without a history, when those places
@@ -52,6 +54,7 @@ class Thresholds:
     max_worded: int = 20
     carried: int = 24
     reserved_content_tag: int = 1
+    reserved_unseen: int = 11
     reserved_new_tag: int = 5
     kin: float = 3.0
     few_uses: int = 1
@@ -90,6 +93,7 @@ PAPER = Thresholds(
     max_likely=0,
     max_worded=0,
     reserved_content_tag=0,
+    reserved_unseen=0,
     reserved_new_tag=0,
 )
 """The constants of LLM4Tag. They belong to BGE: under MiniLM they leave half a candidate a note."""

@@ -24,6 +24,8 @@ _WEIGHT_DECAY = 1e-3
 CLIP = 8.0
 """Beyond eight deviations an input says no more than at eight."""
 
+_DAMPED = 0.1  # of the other last weights that is left to a network that starts from a logit
+
 # How much the order within a note counts beside the probability of each candidate.
 _LISTWISE = 1.0
 
@@ -109,6 +111,8 @@ def fit_calibrator(
 ) -> Network:
     """A network that gives each candidate two logits, Yes and No (LLM4Tag, eq. 10).
 
+    It starts as the tagger: few passes then mend the tagger's confidence and need not learn its order anew.
+
     Args:
         rows: of notes that the tagger was not trained on.
         tagger_logits: float32[rows].
@@ -119,7 +123,7 @@ def fit_calibrator(
     inputs = np.concatenate([rows.evidence, tagger_logits[:, None]], axis=1)
     return mean_of(
         [
-            _fit(rows, inputs, outputs=2, listwise=0.0, epochs=epochs, seed=each)
+            _fit(rows, inputs, outputs=2, listwise=0.0, epochs=epochs, seed=each, from_logit=True)
             for each in _seeds(networks, seed)
         ]
     )
@@ -130,7 +134,17 @@ def _seeds(networks: int, seed: int) -> list[int]:
     return [seed, *np.random.SeedSequence(seed).generate_state(networks - 1).tolist()]
 
 
-def _fit(rows: Rows, inputs: Float32, *, outputs: int, listwise: float, epochs: int, seed: int) -> Network:
+def _fit(
+    rows: Rows,
+    inputs: Float32,
+    *,
+    outputs: int,
+    listwise: float,
+    epochs: int,
+    seed: int,
+    from_logit: bool = False,
+) -> Network:
+    """Train one network; ``from_logit``: the last input is a logit that it gives to begin with."""
     torch.set_num_threads(1)  # batches are small: more threads wait for each other
     torch.manual_seed(seed)
     random = np.random.default_rng(seed)
@@ -145,6 +159,8 @@ def _fit(rows: Rows, inputs: Float32, *, outputs: int, listwise: float, epochs: 
         nn.ReLU(),
         nn.Linear(_HIDDEN[1], outputs),
     )
+    if from_logit:
+        _start_from_logit(model, float(mean[-1]), float(deviation[-1]))
     starts = np.flatnonzero(np.diff(rows.note, prepend=-1))
     ends = np.append(starts[1:], len(rows.note))
     optimiser = torch.optim.AdamW(model.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
@@ -172,6 +188,25 @@ def _fit(rows: Rows, inputs: Float32, *, outputs: int, listwise: float, epochs: 
         scale,
         tuple((each.weight.detach().numpy().copy(), each.bias.detach().numpy().copy()) for each in linear),
     )
+
+
+def _start_from_logit(model: nn.Sequential, mean: float, deviation: float) -> None:
+    """Make a network of two outputs whose difference is the logit that stands, standardised, in its last input.
+
+    The first two units of each hidden layer carry what is above the mean and what is below it.
+    """
+    first, second, last = (module for module in model if isinstance(module, nn.Linear))
+    carry = torch.eye(2)
+    against = torch.tensor([[0.5, -0.5], [-0.5, 0.5]])
+    with torch.no_grad():
+        for layer in (first, second):
+            layer.weight[:2] = 0
+            layer.bias[:2] = 0
+        first.weight[:2, -1] = torch.tensor([1.0, -1.0])
+        second.weight[:2, :2] = carry
+        last.weight *= _DAMPED
+        last.weight[:, :2] = deviation * against
+        last.bias[:] = mean * against[:, 0]
 
 
 def _ranges(starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -1,8 +1,8 @@
 """Training rows from labelled history: each note recalled as if it were new, its labels as the truth.
 
 History notes never recall themselves, so a row looks as it will in service. Rows are made under several
-conditions (a full history, a thin one, one that people have judged, one tagged in part by its authors,
-tags that nobody has used yet, tags that the repository lacks), so that the models carry over to graphs that look different.
+conditions (a full history, a thin one, none at all and the first notes of one, one that people have judged, one tagged in part by
+its authors, tags that nobody has used yet, tags that the repository lacks), so that the models carry over to graphs that look different.
 
 No condition has notes that models labelled: ``vote_model`` never varies, so the models cannot learn from
 it, and what they once emitted does not make them surer of it.
@@ -71,6 +71,9 @@ _JUDGED_SHARE = 0.15  # of notes on which people have spoken
 _REJECTED_WRONG = 0.3  # of wrong candidates that people rejected on a note near by
 _REJECTED_RIGHT = 0.1  # and of right ones
 _UNUSED_SHARE = 0.05  # of the tags that nobody has used yet
+_FIRST_NOTES = (0, 10, 25, 50, 100, 200, 400, 800, 1600, 3200)  # of histories that have only begun
+_FIRST_UNUSED = (0.2, 0.5, 0.8)  # of the tags that nobody has used yet, where the others have a history
+_FIRST_SHARE = 0.07  # notes drawn for each such condition
 _MISSING_SHARE = 0.15  # of the tags that the repository lacks
 _MISSING_DRAWS = 4  # of such tags; each draw gives as many notes as another condition
 _NEW_TAG_SHARE = 0.08  # of rows whose tag nobody has used yet
@@ -199,7 +202,27 @@ def varied_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most
         gone = _some_tags(prepared, random, _MISSING_SHARE)
         notes, vectors = _draw(prepared, random, few, having=gone)
         parts.append(rows_of(without_tags(prepared, gone), notes, vectors, thresholds))
-    return join(parts)
+    return join([*parts, *_first_days(prepared, thresholds, random, max(int(most * _FIRST_SHARE), 1))])
+
+
+def _first_days(prepared: Prepared, thresholds: Thresholds, random: Random, most: int) -> list[Rows]:
+    """Rows under histories that have only begun, and under such as know but some of the tags.
+
+    There a tag that nobody has used is as likely to be right as one that some have, which no full history teaches.
+    """
+    parts = []
+    train = prepared.dataset.train
+    labelled = np.array([place for place, each in enumerate(train) if each.gold], dtype=np.int64)
+    for count in _FIRST_NOTES:
+        if count < len(labelled):
+            graph = _history_of(prepared, np.sort(random.permutation(labelled)[:count]))
+            notes, vectors = _draw(prepared, random, most)
+            parts.append(rows_of(prepared, notes, vectors, thresholds, graph=graph))
+    for share in _FIRST_UNUSED:
+        notes, vectors = _draw(prepared, random, most)
+        unused = _unused(prepared, _some_tags(prepared, random, share))
+        parts.append(rows_of(unused, notes, vectors, thresholds))
+    return parts
 
 
 def without_votes(rows: Rows, random: Random, share: float = _NEW_TAG_SHARE) -> Rows:
@@ -255,8 +278,12 @@ def _draw(
 
 
 def _thinned(prepared: Prepared, share: float, random: Random) -> MemoryGraph:
+    return _history_of(prepared, np.flatnonzero(random.random(len(prepared.dataset.train)) < share))
+
+
+def _history_of(prepared: Prepared, places: npt.NDArray[np.int64]) -> MemoryGraph:
+    """The graph with these notes of train as its history."""
     train = prepared.dataset.train
-    places = np.flatnonzero(random.random(len(train)) < share)
     return history_graph(
         prepared.dataset,
         prepared.tag_vectors,

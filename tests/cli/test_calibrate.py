@@ -98,6 +98,16 @@ def test_tags_are_taken_out_of_datasets_with_one_tag_a_note_only(dataset, tmp_pa
     assert not (tmp_path / "cache").exists()  # nothing was encoded, not even of the first
 
 
+def test_confidences_are_fitted_to_the_first_notes_of_a_history(dataset, tmp_path):
+    file = tmp_path / "first.json"
+    first = ("--leave-one-out", "--first-notes", "60")
+    result = run("confidence", dataset, *first, "-o", file)
+    assert result.exit_code == 0, result.output
+    assert read_record(file).notes == 60
+    error = run("confidence", *SAMPLE, "--first-notes", "60", "-o", file).exception
+    assert "--first-notes draws from the train of datasets" in str(error)
+
+
 def test_the_bundle_names_the_dataset_it_was_fitted_to(dataset, tmp_path):
     run("confidence", dataset, "-o", tmp_path / "bundle")
     assert "sample" in Bundle.load(tmp_path / "bundle").manifest.calibrator.training_data

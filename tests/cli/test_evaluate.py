@@ -43,6 +43,26 @@ def test_the_shipped_bundle_is_measured_and_both_files_are_written(runner, hobbi
     assert {file.name for file in tmp_path.iterdir()} == {"hobbies", "cache", "r.json", "r.html"}
 
 
+@pytest.mark.parametrize("history", [0, 10])
+def test_the_first_days_are_measured_on_a_part_of_the_history(runner, hobbies, tmp_path, history):
+    report = tmp_path / "r.json"
+    options = ["--no-baselines", "--split", "valid", "--first-notes", str(history), "--report", str(report)]
+    result = runner.invoke(app, ["eval", str(hobbies), *options])
+    assert result.exit_code == 0, result.exception
+    read = msgspec.json.decode(report.read_bytes(), type=Report)
+    assert (read.history, read.notes, read.single_tag) == (history, 12, True)
+    votes = next(row for row in read.ranking if row.method == "neighbour votes")
+    assert (votes.precision_1 > 0) == (history > 0)
+    assert f"history of {history} notes" in result.stdout
+
+
+def test_a_history_that_is_too_short_for_a_study_is_said_so(runner, hobbies):
+    options = ["--first-notes", "0", "--hold-out-tags", "0.3"]
+    result = runner.invoke(app, ["eval", str(hobbies), *options])
+    assert isinstance(result.exception, UserError)
+    assert str(result.exception) == "no tag has a history that could be held out: measure with a longer one"
+
+
 def test_omikuji_is_trained_beside_it(runner, hobbies, tmp_path):
     pytest.importorskip("omikuji", reason="the trees need the 'baselines' extra")
     report = tmp_path / "r.json"

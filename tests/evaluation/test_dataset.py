@@ -1,8 +1,8 @@
 import pytest
 
-from streamproc.errors import InputFileError
+from streamproc.errors import InputFileError, UserError
 from streamproc.evaluation.dataset import Rules, Split, read_dataset
-from tests.evaluation.worlds import ROWS, write_dataset
+from tests.evaluation.worlds import ROWS, write_dataset, write_hobbies
 
 
 def test_gold_tags_outside_the_repository_are_left_out(tmp_path):
@@ -98,3 +98,23 @@ def test_a_history_without_a_single_tag_is_refused(tmp_path):
 def test_a_repository_without_tags_is_refused(tmp_path):
     with pytest.raises(InputFileError, match=r"tags\.jsonl has no tag"):
         read_dataset(write_dataset(tmp_path / "drinks", tags=[]))
+
+
+def test_a_dataset_is_taken_back_to_the_day_when_few_notes_were_labelled(tmp_path):
+    whole = read_dataset(write_hobbies(tmp_path / "hobbies"))
+    few = whole.with_first(5, seed=1)
+    assert len(few.train) == 5
+    assert set(few.train) < set(whole.train)
+    assert few == whole.with_first(5, seed=1) != whole.with_first(5, seed=2)
+    assert (few.tags, few.valid, few.test) == (whole.tags, whole.valid, whole.test)
+    assert whole.with_first(0, seed=1).train == ()
+    with pytest.raises(
+        UserError, match="a history of 1,000 notes was asked for, and hobbies's train has 48 with a tag"
+    ):
+        whole.with_first(1000, seed=1)
+
+
+def test_notes_of_several_tags_are_told_without_a_history(tmp_path):
+    rows = {**ROWS, "test": [{"id": "e1", "text": "both", "tags": ["tea", "coffee"]}]}
+    dataset = read_dataset(write_dataset(tmp_path / "drinks", rows))
+    assert not dataset.with_first(0, seed=0).single_tag

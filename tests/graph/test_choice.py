@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamproc.events.note import Note
+from streamproc.graph.discriminant import TagSums
 from streamproc.graph.recall import recall
 from streamproc.graph.thresholds import FITTED, PAPER
 from streamproc.graph.uses import COUNTED
@@ -153,6 +154,42 @@ def test_a_notes_own_tags_are_no_history_for_itself():
     own = [*CROWD, ("n", 1.0, ["unused0"])]
     assert "unused0" in reserved(crowded(uses, crowd=own))
     assert "unused0" not in reserved(crowded(uses))
+
+
+def named_and_near(found):
+    """Of 40 tags named in the note and 40 near it, how many of the near ones are among the candidates."""
+    words = [tag(f"w{number}", name=f"word{number}") for number in range(40)]
+    near = [tag(f"near{number:02}", name=f"elsewhere{number}") for number in range(40)]
+    note = Note(note_id="n", text=" ".join(each.name for each in words))
+    tags = hits([(each.tag_id, 0.5 - number / 100) for number, each in enumerate(near)]).tags
+    every = replace(FITTED, max_lexical=40)
+    candidates = ids(recall(note, replace(found, tags=tags), View(words + near), Judges(), every))
+    assert len(candidates) == FITTED.candidates
+    return [each for each in candidates if each.startswith("near")]
+
+
+def labelled(*notes):
+    """Hits of a graph where people gave these tags to notes, one list a note; all of them are far."""
+    sums = TagSums(2)
+    sums.add(notes, np.tile(np.array([[1, 0]], dtype=np.float32), (len(notes), 1)))
+    discriminant = sums.discriminant()
+    (likeness,) = discriminant.likenesses(np.array([[0, 1]], dtype=np.float32))
+    return replace(hits(), likeness=likeness, uses=dict.fromkeys(discriminant.rows, 1))
+
+
+def test_where_nobody_has_used_any_tag_the_nearest_have_places_beside_those_that_are_named():
+    first = FITTED.reserved_content_tag + FITTED.reserved_unseen
+    assert named_and_near(replace(hits(), uses={})) == [f"near{number:02}" for number in range(first)]
+
+
+def test_the_nearest_tags_have_fewer_places_the_more_labels_are_of_tags_that_were_used_before():
+    often = [["old"], ["old"]] * 4
+    assert len(named_and_near(labelled(*often))) == FITTED.reserved_content_tag
+    every_second = labelled(["a"], ["b"], ["c"], ["d"], ["old"], ["old"], ["old"], ["old"])
+    assert len(named_and_near(every_second)) == FITTED.reserved_content_tag + round(
+        FITTED.reserved_unseen / 2
+    )
+    assert len(named_and_near(hits())) == FITTED.reserved_content_tag  # the graph cannot tell
 
 
 @settings(max_examples=80, deadline=None)

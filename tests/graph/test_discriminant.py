@@ -184,3 +184,11 @@ def test_few_notes_of_long_vectors_do_not_make_much_of_directions_in_which_they_
     sums.add([(f"t{row % 5}",) for row in range(60)], vectors)
     inverse = np.linalg.eigvalsh(sums.discriminant().inverse)
     assert inverse.max() / inverse.min() < 3
+
+
+def test_the_next_label_is_of_an_unseen_tag_as_often_as_labels_are_the_only_one_of_their_tag():
+    sums = TagSums(4)
+    sums.add([["a"], ["b"], ["b", "c"], ["d"]], unit(np.eye(4, dtype=np.float32)))
+    assert sums.discriminant().unseen == pytest.approx(3 / 5)
+    sums.add([["a"], ["c"], ["d"]], unit(np.eye(4, dtype=np.float32)[:3]))
+    assert sums.discriminant().unseen == 0

@@ -51,6 +51,15 @@ def test_the_calibrators_file_has_a_yes_and_a_no(rows, tmp_path):
     assert ((found[:, 0] > found[:, 1]) == (rows.right > 0)).mean() > 0.85
 
 
+def test_the_calibrator_starts_as_the_tagger(rows):
+    given = (3 * rows.evidence[:, 1] - 2).astype(np.float32)
+    yes, no = logits(
+        fit_calibrator(rows, given, networks=2, epochs=1), np.column_stack([rows.evidence, given])
+    ).T
+    assert np.corrcoef(yes - no, given)[0, 1] > 0.95
+    assert abs((yes - no).mean() - given.mean()) < 0.5
+
+
 def test_networks_side_by_side_give_the_mean_of_what_they_give_alone(rows):
     networks = [fit_tagger(rows, epochs=1, seed=seed) for seed in range(3)]
     alone = np.mean([logits(each, rows.evidence) for each in networks], axis=0)

@@ -67,6 +67,15 @@ def test_models_learn_nothing_from_what_models_wrote_back(prepared):
     assert not rows.evidence[:, COLUMN["vote_model"]].any()
 
 
+def test_some_rows_are_of_a_repository_that_nobody_has_used(prepared):
+    rows = varied_rows(prepared, FITTED, random(), 4)
+    heard = rows.evidence[:, COLUMN["voters"]]
+    outlying = rows.evidence[:, COLUMN["outlying"]]
+    alone = np.unique(rows.note[(heard == 0) & (outlying == 0)])
+    assert len(alone)
+    assert rows.right[np.isin(rows.note, alone)].any()
+
+
 def test_rejections_near_by_fall_three_times_as_often_on_wrong_tags_as_on_right_ones(prepared):
     rows = join([valid_rows(prepared, FITTED, random())] * 400)
     rejected = with_rejections(rows, random())
