@@ -84,8 +84,8 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
 ) -> None:
     """Measure recall, ranking and confidences on a dataset, beside the baselines.
 
-    The repository is the dataset's tags, the history its train, or as much of it as --first-notes says. The notes' category is shown to the models only
-    where it is known not to give the gold tags away.
+    The repository is the dataset's tags, the history its train, or as much of it as --first-notes says. The notes'
+    category is shown to the models only where it is known not to give the gold tags away.
 
     Example: streamproc eval data/nyt_keywords --report nyt.json --html nyt.html
     """

@@ -184,7 +184,7 @@ def valid_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most:
 
 
 def varied_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most: int) -> Rows:
-    """Rows under thinner, judged and carelessly tagged histories and with tags missing, beside the full one."""
+    """Rows under a full history and under every other condition: see the head of this module."""
     few = max(int(most * _VARIED_SHARE), 1)
     parts = [history_rows(prepared, thresholds, random, most)]
     for share in _THIN_SHARES:
