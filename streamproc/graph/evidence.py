@@ -1,8 +1,8 @@
 """The evidence of candidate tags: one fixed-length vector each, and the same in words for people.
 
 Every number is absolute: it would be the same had other tags been recalled beside this one. Votes are
-shares over neighbours, never over candidates, and nothing is a rank. So what a model makes of a
-candidate depends neither on the order nor on the company of the others.
+shares over neighbours and nearness one over the nearest tags of the repository, never over candidates, and
+nothing is a rank. So what a model makes of a candidate depends neither on the order nor on the company of the others.
 
 What models wrote back stands in ``vote_model`` and changes no other column.
 """
@@ -28,6 +28,7 @@ VOTE_SIZES = (1, 3, 10, 30, 50)
 
 _SHARPNESS_MODELS = 20.0  # models label most notes: only those that are nearest of all tell anything new
 _SHARPNESS_LOW = 6.0  # between the plain share and the fitted sharpness, so that both scales can be weighed
+_NEAR_SOFT, _NEAR_SHARP = 8.0, 30.0  # likewise, of tags: cosines of the nearest lie within some tenths
 
 FEATURES = (
     "cosine",  # of the note's and the tag's vectors; 0 where the tag was not among the nearest
@@ -55,6 +56,9 @@ FEATURES = (
     "note_words",  # log(1 + words of the note)
     *LIKENESS,  # what all labelled notes together say: see ``discriminant.Likeness.columns``
     *WORDING,  # what their words say: see ``wording.Wording.columns``
+    "cosine_gap",  # cosine, less that of the nearest tag of the repository; the lowest of the near tags' for one that is not near
+    "cosine_soft",  # share of the near tags, each weighed by exp(8 × cosine)
+    "cosine_sharp",  # likewise by exp(30 × cosine)
 )
 """Names of the columns, in order. A bundle's tagger records the names it was trained on and reads the first so many: columns
 are added at the end only, so that older bundles keep working."""
@@ -142,6 +146,7 @@ def evidence(
         rows = list(cosines)
         table[rows, 0] = list(cosines.values())
         table[rows, 1] = 1
+        _nearness(table, rows)
     if around.people.similarities.size:
         _votes(table, around.people, sharpness)
     if around.models is not None:
@@ -154,11 +159,25 @@ def evidence(
     if likeness is not None:
         table[:, _LIKENESS:_WORDING] = likeness
     if wording is not None:
-        table[:, _WORDING:] = wording
+        table[:, _WORDING:_NEARNESS] = wording
     return table
 
 
-_LIKENESS, _WORDING = COLUMN[LIKENESS[0]], COLUMN[WORDING[0]]
+_LIKENESS, _WORDING, _NEARNESS = COLUMN[LIKENESS[0]], COLUMN[WORDING[0]], COLUMN["cosine_gap"]
+
+
+def _nearness(table: Float32, near: list[int]) -> None:
+    """How each tag's cosine stands among those of the repository's nearest, whose rows are ``near``.
+
+    A cosine of .3 is much among a handful of tags and little among thousands.
+    """
+    cosines = table[near, 0].astype(np.float64)
+    apart = cosines - cosines.max()
+    table[:, _NEARNESS] = apart.min()
+    table[near, _NEARNESS] = apart
+    for column, sharpness in ((_NEARNESS + 1, _NEAR_SOFT), (_NEARNESS + 2, _NEAR_SHARP)):
+        weights = np.exp(sharpness * apart)
+        table[near, column] = weights / weights.sum()
 
 
 def _tally(models: Votes, people: Votes) -> Float64:

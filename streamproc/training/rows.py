@@ -2,16 +2,17 @@
 
 History notes never recall themselves, so a row looks as it will in service. Rows are made under several
 conditions (a full history, a thin one, none at all and the first notes of one, one that people have judged, one tagged in part by
-its authors, tags that nobody has used yet, tags that the repository lacks), so that the models carry over to graphs that look different.
+its authors, tags that nobody has used yet, tags that the repository lacks, repositories of a few tags), so that the models carry over
+to graphs that look different.
 
 No condition has notes that models labelled: ``vote_model`` never varies, so the models cannot learn from
 it, and what they once emitted does not make them surer of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, product
 from types import MappingProxyType
 
 import numpy as np
@@ -73,7 +74,9 @@ _REJECTED_RIGHT = 0.1  # and of right ones
 _UNUSED_SHARE = 0.05  # of the tags that nobody has used yet
 _FIRST_NOTES = (0, 10, 25, 50, 100, 200, 400, 800, 1600, 3200)  # of histories that have only begun
 _FIRST_UNUSED = (0.2, 0.5, 0.8)  # of the tags that nobody has used yet, where the others have a history
-_FIRST_SHARE = 0.07  # notes drawn for each such condition
+_SMALL_TAGS = (4, 8, 16, 32)  # of repositories of a few tags
+_SMALL_NOTES = (0, 40)  # of their histories
+_FIRST_SHARE = 0.07  # notes drawn for each of these conditions
 _MISSING_SHARE = 0.15  # of the tags that the repository lacks
 _MISSING_DRAWS = 4  # of such tags; each draw gives as many notes as another condition
 _NEW_TAG_SHARE = 0.08  # of rows whose tag nobody has used yet
@@ -176,8 +179,7 @@ def history_rows(prepared: Prepared, thresholds: Thresholds, random: Random, mos
 def valid_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most: int = 1000) -> Rows:
     """Rows of up to ``most`` labelled notes of valid, under the whole of train as history."""
     valid = prepared.dataset.valid
-    labelled = np.array([place for place, each in enumerate(valid) if each.gold], dtype=np.int64)
-    places = random.permutation(labelled)[:most]
+    places = random.permutation(_places(each.gold for each in valid))[:most]
     return rows_of(
         prepared, [valid[place] for place in places], prepared.vectors[Split.VALID][places], thresholds
     )
@@ -202,7 +204,10 @@ def varied_rows(prepared: Prepared, thresholds: Thresholds, random: Random, most
         gone = _some_tags(prepared, random, _MISSING_SHARE)
         notes, vectors = _draw(prepared, random, few, having=gone)
         parts.append(rows_of(without_tags(prepared, gone), notes, vectors, thresholds))
-    return join([*parts, *_first_days(prepared, thresholds, random, max(int(most * _FIRST_SHARE), 1))])
+    fewer = max(int(most * _FIRST_SHARE), 1)
+    parts += _first_days(prepared, thresholds, random, fewer)
+    parts += _few_tags(prepared, thresholds, random, fewer)
+    return join(parts)
 
 
 def _first_days(prepared: Prepared, thresholds: Thresholds, random: Random, most: int) -> list[Rows]:
@@ -211,8 +216,7 @@ def _first_days(prepared: Prepared, thresholds: Thresholds, random: Random, most
     There a tag that nobody has used is as likely to be right as one that some have, which no full history teaches.
     """
     parts = []
-    train = prepared.dataset.train
-    labelled = np.array([place for place, each in enumerate(train) if each.gold], dtype=np.int64)
+    labelled = _places(each.gold for each in prepared.dataset.train)
     for count in _FIRST_NOTES:
         if count < len(labelled):
             graph = _history_of(prepared, np.sort(random.permutation(labelled)[:count]))
@@ -222,6 +226,26 @@ def _first_days(prepared: Prepared, thresholds: Thresholds, random: Random, most
         notes, vectors = _draw(prepared, random, most)
         unused = _unused(prepared, _some_tags(prepared, random, share))
         parts.append(rows_of(unused, notes, vectors, thresholds))
+    return parts
+
+
+def _few_tags(prepared: Prepared, thresholds: Thresholds, random: Random, most: int) -> list[Rows]:
+    """Rows under repositories of a few tags, of notes of which a quarter has none of them."""
+    parts = []
+    train = prepared.dataset.train
+    used = sorted({tag_id for each in train for tag_id in each.gold})
+    every = frozenset(tag.tag_id for tag in prepared.dataset.tags)
+    for count, size in product([count for count in _SMALL_TAGS if count < len(used)], _SMALL_NOTES):
+        kept = frozenset(used[place] for place in random.permutation(len(used))[:count])
+        small = without_tags(prepared, every - kept)
+        labelled = _places(each.gold for each in small.dataset.train)
+        graph = _history_of(small, np.sort(random.permutation(labelled)[:size]))
+        notes, vectors = _draw(small, random, 3 * most // 4)
+        others = _places(each.gold and not each.gold & kept for each in train)
+        strangers = random.permutation(others)[: most // 4]
+        notes += [replace(train[place], gold=frozenset()) for place in strangers]
+        vectors = np.concatenate([vectors, prepared.vectors[Split.TRAIN][strangers]])
+        parts.append(rows_of(small, notes, vectors, thresholds, graph=graph))
     return parts
 
 
@@ -250,6 +274,11 @@ def with_rejections(rows: Rows, random: Random) -> Rows:
     return replace(rows, evidence=evidence)
 
 
+def _places(wanted: Iterable[object]) -> npt.NDArray[np.int64]:
+    """int64[places]: where something is wanted."""
+    return np.array([place for place, each in enumerate(wanted) if each], dtype=np.int64)
+
+
 def _some_tags(prepared: Prepared, random: Random, share: float) -> frozenset[str]:
     """A share of the tags that have a history."""
     used = sorted({tag_id for each in prepared.dataset.train for tag_id in each.gold})
@@ -267,8 +296,7 @@ def _draw(
 ) -> tuple[list[LabelledNote], Float32]:
     """Labelled notes of train at random; about half of them with one of these tags, if any are named."""
     train = prepared.dataset.train
-    labelled = np.array([place for place, each in enumerate(train) if each.gold], dtype=np.int64)
-    places = random.permutation(labelled)
+    places = random.permutation(_places(each.gold for each in train))
     if having is not None:
         with_them = [place for place in places if train[place].gold & having][: most // 2]
         others = [place for place in places if not train[place].gold & having][: most - len(with_them)]

@@ -107,3 +107,34 @@ def test_no_tags_no_rows():
         sharpness=1.0,
     )
     assert empty.shape == (0, len(FEATURES))
+
+
+def test_a_cosine_counts_by_how_it_stands_among_the_nearest_tags():
+    features = table(cosines={0: 0.5, 1: 0.4})
+    assert of(features, 0, "cosine_gap") == 0
+    assert of(features, 1, "cosine_gap") == pytest.approx(-0.1)
+    soft, sharp = ([of(features, row, f"cosine_{how}") for row in (0, 1)] for how in ("soft", "sharp"))
+    assert sum(soft) == pytest.approx(1) == sum(sharp)
+    assert 0.5 < soft[0] < sharp[0] < 1
+    assert soft[1] / soft[0] == pytest.approx(np.exp(-0.8))
+
+
+def test_a_tag_that_is_not_near_stands_behind_the_furthest_that_is():
+    three = evidence(
+        [*TAGS, "milk"],
+        cosines={0: 0.5, 1: 0.4},
+        around=Neighbourhood(Votes(np.zeros(0), np.zeros((3, 0))), None, {}, {}),
+        words=WORDS,
+        passages={},
+        likeness=None,
+        wording=None,
+        note_words=4,
+        sharpness=16.0,
+    )
+    assert of(three, 2, "cosine_gap") == pytest.approx(-0.1)
+    assert of(three, 2, "cosine_soft") == of(three, 2, "cosine_sharp") == 0
+
+
+def test_without_near_tags_nothing_stands_out():
+    features = table(cosines={})
+    assert not features[:, [COLUMN[f"cosine_{how}"] for how in ("gap", "soft", "sharp")]].any()

@@ -20,7 +20,7 @@ from streamproc.training.rows import (
 )
 from streamproc.training.soft_labels import softened
 from streamproc.training.teacher_labels import TaughtNote, TeacherLabel, TeacherLabels
-from tests.evaluation.worlds import WordEncoder, write_dataset
+from tests.evaluation.worlds import WordEncoder, write_dataset, write_hobbies
 
 
 @pytest.fixture
@@ -74,6 +74,17 @@ def test_some_rows_are_of_a_repository_that_nobody_has_used(prepared):
     alone = np.unique(rows.note[(heard == 0) & (outlying == 0)])
     assert len(alone)
     assert rows.right[np.isin(rows.note, alone)].any()
+
+
+def test_some_rows_are_of_repositories_of_a_few_tags_and_of_notes_that_have_none_of_them(tmp_path):
+    hobbies = read_dataset(write_hobbies(tmp_path / "hobbies"))
+    prepared = prepare(hobbies, VectorCache(WordEncoder(), "words", tmp_path / "vectors"))
+    rows = varied_rows(prepared, FITTED, random(), 100)
+    tags = np.array([each.tag_id for each in rows.tags])
+    few = [number for number in np.unique(rows.note) if len(set(tags[rows.note == number])) <= 4]
+    right = np.array([rows.right[rows.note == number].any() for number in few])
+    assert right.any()
+    assert not right.all()
 
 
 def test_rejections_near_by_fall_three_times_as_often_on_wrong_tags_as_on_right_ones(prepared):
