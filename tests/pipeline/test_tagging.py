@@ -59,9 +59,7 @@ async def test_sample_notes_get_tags_with_confidences_and_reasons(pipeline):
     outcomes = await pipeline.tag(sourced(sample_notes()))
     tagged = [outcome.tagged for outcome in outcomes]
     emitted = [tag for each in tagged for tag in each.tags]
-    assert (
-        sum(bool(each.tags) for each in tagged) > len(tagged) / 3
-    )  # the bundle alone: no map is fitted here
+    assert sum(bool(each.tags) for each in tagged) > len(tagged) / 2
     assert all(0.5 <= tag.confidence <= 1 and tag.paths for tag in emitted)
     assert all(
         tag.evidence.neighbours or tag.evidence.similarity is not None or tag.evidence.match
