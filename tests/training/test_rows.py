@@ -29,6 +29,12 @@ def prepared(tmp_path):
     return prepare(dataset, VectorCache(WordEncoder(), "words", tmp_path / "vectors"))
 
 
+@pytest.fixture
+def hobbies(tmp_path):
+    dataset = read_dataset(write_hobbies(tmp_path / "hobbies"))
+    return prepare(dataset, VectorCache(WordEncoder(), "words", tmp_path / "vectors"))
+
+
 def random():
     return np.random.default_rng(0)
 
@@ -67,19 +73,19 @@ def test_models_learn_nothing_from_what_models_wrote_back(prepared):
     assert not rows.evidence[:, COLUMN["vote_model"]].any()
 
 
-def test_some_rows_are_of_a_repository_that_nobody_has_used(prepared):
-    rows = varied_rows(prepared, FITTED, random(), 4)
-    heard = rows.evidence[:, COLUMN["voters"]]
-    outlying = rows.evidence[:, COLUMN["outlying"]]
-    alone = np.unique(rows.note[(heard == 0) & (outlying == 0)])
-    assert len(alone)
-    assert rows.right[np.isin(rows.note, alone)].any()
+def test_some_rows_are_of_a_repository_that_nobody_has_used(hobbies):
+    rows = varied_rows(hobbies, FITTED, random(), 100)
+    tags = np.bincount(rows.note)
+    heard = np.maximum.reduceat(
+        rows.evidence[:, COLUMN["outlying"]], np.flatnonzero(np.diff(rows.note, prepend=-1))
+    )
+    of_all = (tags == len(hobbies.dataset.tags)) & (heard == 0)  # every tag is near, and no note was labelled
+    assert of_all.any()
+    assert rows.right[np.isin(rows.note, np.flatnonzero(of_all))].any()
 
 
-def test_some_rows_are_of_repositories_of_a_few_tags_and_of_notes_that_have_none_of_them(tmp_path):
-    hobbies = read_dataset(write_hobbies(tmp_path / "hobbies"))
-    prepared = prepare(hobbies, VectorCache(WordEncoder(), "words", tmp_path / "vectors"))
-    rows = varied_rows(prepared, FITTED, random(), 100)
+def test_some_rows_are_of_repositories_of_a_few_tags_and_of_notes_that_have_none_of_them(hobbies):
+    rows = varied_rows(hobbies, FITTED, random(), 100)
     tags = np.array([each.tag_id for each in rows.tags])
     few = [number for number in np.unique(rows.note) if len(set(tags[rows.note == number])) <= 4]
     right = np.array([rows.right[rows.note == number].any() for number in few])
