@@ -35,13 +35,22 @@ def teacher(language_model):
     return language_model
 
 
+MAIN = """
+import signal
+# As in a terminal: what a shell starts in the background ignores the signal, and so would its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from streamproc.cli import main
+main()
+"""
+
+
 class Command:
     """The command as a process, with a cache and a home of its own."""
 
     def __init__(self, dataset, url, directory):
         self.output = directory / "labels.jsonl"
         self.arguments = [
-            *(sys.executable, "-c", "from streamproc.cli import main; main()", "distill", str(dataset)),
+            *(sys.executable, "-c", MAIN, "distill", str(dataset)),
             *("-o", str(self.output), "--url", url, "--model", "tiny"),
         ]
         self.environment = {**os.environ, "STREAMPROC_CACHE_DIR": str(directory / "cache")}
@@ -62,8 +71,6 @@ class Command:
             [*self.arguments, *options],
             text=True,
             env=self.environment,
-            # As in a terminal: what a shell starts in the background ignores the signal, and so would its children.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509
             **pipes,
         )
 
