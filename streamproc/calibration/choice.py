@@ -18,8 +18,8 @@ Float64 = npt.NDArray[np.float64]
 Bool = npt.NDArray[np.bool_]
 
 LEAST_NOTES = 50
-"""With fewer labelled notes the map in force stays. On 50 a fitted one has no higher Brier score, and a far lower one where labels
-differ in kind from those that the bundle was trained on."""
+"""With fewer labelled notes the map in force stays. On 50 a fitted one is about as good or better by Brier score, and far better where
+labels differ in kind from those that the bundle was trained on."""
 
 MOST_NOTES = 3000
 """Drawn at random from a longer history: beyond it the map hardly changes, and judging them takes a minute or two."""

@@ -22,7 +22,7 @@ def table(mass=((1.0, 0.0, 1.0), (0.0, 1.0, 0.0)), similarities=(0.8, 0.6, 0.4),
         "note_words": 4,
         "sharpness": 16.0,
     }
-    return evidence(TAGS, **{**arguments, **changes})
+    return evidence(changes.pop("tag_ids", TAGS), **{**arguments, **changes})
 
 
 def of(features, row, name):
@@ -120,17 +120,7 @@ def test_a_cosine_counts_by_how_it_stands_among_the_nearest_tags():
 
 
 def test_a_tag_that_is_not_near_stands_behind_the_furthest_that_is():
-    three = evidence(
-        [*TAGS, "milk"],
-        cosines={0: 0.5, 1: 0.4},
-        around=Neighbourhood(Votes(np.zeros(0), np.zeros((3, 0))), None, {}, {}),
-        words=WORDS,
-        passages={},
-        likeness=None,
-        wording=None,
-        note_words=4,
-        sharpness=16.0,
-    )
+    three = table(np.zeros((3, 0)), (), tag_ids=[*TAGS, "milk"], cosines={0: 0.5, 1: 0.4})
     assert of(three, 2, "cosine_gap") == pytest.approx(-0.1)
     assert of(three, 2, "cosine_soft") == of(three, 2, "cosine_sharp") == 0
 
