@@ -141,6 +141,8 @@ def _rebuild(command: str, reports: Sequence[Report]) -> str:
     lines = []
     for report in reports:
         name, calibration = report.dataset, ""
+        # Left to itself, eval fits a map to the history of a set that the models have not learned from.
+        own = not (report.calibration or report.fitted_to or report.trained_on)
         new_tags = f" --hold-out-tags {report.new_tags[0].share:g}" if report.new_tags else ""
         # A map that had heard of the tags would not be one of a repository without them.
         outside = f" --hold-out-single {len(report.out_of_scope[0].tags)}" if report.out_of_scope else ""
@@ -151,7 +153,7 @@ def _rebuild(command: str, reports: Sequence[Report]) -> str:
                 f"streamproc calibrate confidence DATASETS_DIR/{name} --bundle BUNDLE --leave-one-out{outside} -o maps/{name}.json"
             )
         lines.append(
-            f"streamproc eval DATASETS_DIR/{name} --bundle BUNDLE --split {report.split}{calibration}{new_tags}{outside}{ablations} "
+            f"{'STREAMPROC_FIT_CONFIDENCES=off ' if own else ''}streamproc eval DATASETS_DIR/{name} --bundle BUNDLE --split {report.split}{calibration}{new_tags}{outside}{ablations} "
             f"--report reports/{name}.json"
         )
     return "\n".join(

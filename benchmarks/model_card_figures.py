@@ -105,7 +105,7 @@ def _confidences(reports: Sequence[Report]) -> str:
             "",
             (
                 "Tags of confidence .5 and above; the bundle's own map, or where it says calibrated one fitted to the set's history "
-                "(`streamproc calibrate confidence`). ECE over 15 bins of equal mass; the noise floor is what a perfectly calibrated model "
+                "(`streamproc calibrate confidence`, or eval by itself). ECE over 15 bins of equal mass; the noise floor is what a perfectly calibrated model "
                 "with these confidences would show. The last column compares the calibrator with the tagger's logits at one fitted "
                 "temperature, by Brier score and area under risk–coverage."
             ),
@@ -224,5 +224,5 @@ def _best_rival(report: Report) -> tuple[str, str]:
 
 
 def _named(report: Report) -> str:
-    marks = ["trained on"] * report.trained_on + ["calibrated"] * bool(report.calibration)
+    marks = ["trained on"] * report.trained_on + ["calibrated"] * bool(report.calibration or report.fitted_to)
     return f"{report.dataset} ({', '.join(marks)})" if marks else report.dataset

@@ -104,7 +104,7 @@ class Settings(BaseSettings):
         None, description="a file of streamproc calibrate confidence; its map replaces the bundle's"
     )
     fit_confidences: FitConfidences = Field(
-        FitConfidences.ON, description="whether demo, tag and import fit the map to labelled history"
+        FitConfidences.ON, description="whether demo, tag, import and eval fit the map to labelled history"
     )
     shadow_bundle: Path | None = Field(None, description="its models judge some notes too, to no effect")
     shadow_share: float = Field(0.1, ge=0, le=1, description="of the notes, by a hash of their id")

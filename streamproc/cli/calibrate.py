@@ -234,9 +234,8 @@ def _record_of_datasets(
     hold_out: int,
     seed: int,
 ) -> "CalibrationRecord":
-    from streamproc.calibration.choice import LEAST_NOTES, fit_confidences  # noqa: PLC0415
-    from streamproc.calibration.record import record_of  # noqa: PLC0415
-    from streamproc.inference.calibration_file import map_of, models_digest  # noqa: PLC0415
+    from streamproc.calibration.choice import LEAST_NOTES  # noqa: PLC0415
+    from streamproc.evaluation.calibration_sample import fit_to_sample  # noqa: PLC0415
 
     twins = _samples_of_datasets(
         datasets, base, leave_one_out=leave_one_out, first_notes=first_notes, hold_out=hold_out, seed=seed
@@ -247,7 +246,7 @@ def _record_of_datasets(
             f"{notes} labelled notes are too few to fit confidences to: {LEAST_NOTES} at least; nothing was written"
         )
     say(f"fitting confidences to {notes:,} notes")
-    return record_of(fit_confidences(twins.inside, map_of(base), twins.outside), models_digest(base))
+    return fit_to_sample(twins, base)
 
 
 def _samples_of_datasets(
@@ -260,14 +259,9 @@ def _samples_of_datasets(
     hold_out: int = 0,
     seed: int = 0,
 ) -> "Twins":
-    from streamproc.calibration.choice import MOST_NOTES  # noqa: PLC0415
-    from streamproc.evaluation.calibration_sample import dataset_sample, even  # noqa: PLC0415
+    from streamproc.evaluation.calibration_sample import sample_of_datasets  # noqa: PLC0415
     from streamproc.evaluation.dataset import Split  # noqa: PLC0415
     from streamproc.evaluation.out_of_scope import draw, without_drawn  # noqa: PLC0415
-    from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415
-    from streamproc.inference.calibration import Identity  # noqa: PLC0415
-    from streamproc.inference.calibration_file import with_map  # noqa: PLC0415
-    from streamproc.inference.onnx import load_models  # noqa: PLC0415
 
     def taken(dataset: "Dataset") -> "Dataset":
         first = dataset if first_notes is None else dataset.with_first(first_notes, seed)
@@ -278,16 +272,8 @@ def _samples_of_datasets(
     prepared = prepare_datasets(datasets, base, taken)
     if hold_out:
         prepared = [without_drawn(each, hold_out, seed) for each in prepared]
-    models = load_models(with_map(base, Identity()), load_settings().inference_threads)
-    thresholds = Thresholds.of(base.manifest.recall)
     split = Split.TRAIN if leave_one_out else Split.VALID
-    features = len(base.manifest.tagger.features) if base.manifest.tagger else 0
-    samples = [
-        dataset_sample(each, split, thresholds, models, most=MOST_NOTES, features=features, outside=outside)
-        for each in prepared
-    ]
-    asyncio.run(models.close())
-    return even(samples)
+    return sample_of_datasets(prepared, split, base, load_settings().inference_threads, outside=outside)
 
 
 async def _held_out(chosen: "LocalFiles", base: "Bundle") -> "tuple[Sample, Float64]":

@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -15,9 +15,14 @@ from streamproc.cli.bundles import (
     vector_cache,
 )
 from streamproc.cli.language_model import LanguageModelName, LanguageModelUrl, missing_rivals, rivals
-from streamproc.config import load_settings
+from streamproc.config import FitConfidences, Settings, load_settings
 from streamproc.errors import UserError
 from streamproc.extras import how_to_install
+
+if TYPE_CHECKING:  # heavy imports: a quick --help
+    from streamproc.evaluation.prepared import Prepared
+    from streamproc.evaluation.protocol import Studies
+    from streamproc.inference.bundle import Bundle
 
 __all__ = ["evaluate"]
 
@@ -39,8 +44,8 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     calibration: Annotated[
         Path | None,
         typer.Option(
-            help="A calibration file ('streamproc calibrate confidence') in place of the bundle's map; "
-            "that of the settings unless given.",
+            help="A calibration file ('streamproc calibrate confidence'), or that of the settings. Without one confidences "
+            "are fitted to train, as import does; STREAMPROC_FIT_CONFIDENCES=off keeps the bundle's.",
             dir_okay=False,
         ),
     ] = None,
@@ -84,8 +89,9 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
 ) -> None:
     """Measure recall, ranking and confidences on a dataset, beside the baselines.
 
-    The repository is the dataset's tags, the history its train, or as much of it as --first-notes says. The notes'
-    category is shown to the models only where it is known not to give the gold tags away.
+    The repository is the dataset's tags, the history its train, or as much of it as --first-notes says. Confidences are
+    fitted to that history, as in production. The notes' category is shown to the models only where it is known not to give
+    the gold tags away.
 
     Example: streamproc eval data/nyt_keywords --report nyt.json --html nyt.html
     """
@@ -98,7 +104,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     from streamproc.evaluation.protocol import evaluate as measure  # noqa: PLC0415
     from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415
     from streamproc.inference.calibration_file import with_calibration  # noqa: PLC0415
-    from streamproc.inference.onnx import load_models  # noqa: PLC0415
+    from streamproc.inference.onnx import load_encoder, load_models  # noqa: PLC0415
 
     if split not in {Split.VALID.value, Split.TEST.value}:
         raise UserError(f"--split is {split!r}: use valid or test")
@@ -119,16 +125,21 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     if chosen is not None:
         loaded = with_calibration(loaded, chosen.expanduser())
     manifest = loaded.manifest
+    trained_on = manifest.tagger is not None and read.name in manifest.tagger.training_data
     language_models = rivals(llm, llm_model, read, Split(split), loaded)
-    models = load_models(loaded, settings.inference_threads)
-    cache = vector_cache(models.encoder, loaded)
+    cache = vector_cache(load_encoder(loaded, settings.inference_threads), loaded)
+    prepared = prepare(read, cache)
+    fitted_to = 0
+    if chosen is None:
+        loaded, fitted_to = _fitted(prepared, loaded, settings, studies, trained_on=trained_on)
     figures = measure(
-        prepare(read, cache),
-        models,
+        prepared,
+        load_models(loaded, settings.inference_threads),
         Thresholds.of(manifest.recall),
         bundle=f"{manifest.name}-{manifest.version}",
         calibration=chosen.name if chosen else "",
-        trained_on=manifest.tagger is not None and read.name in manifest.tagger.training_data,
+        fitted_to=fitted_to,
+        trained_on=trained_on,
         split=Split(split),
         trees=trees,
         extra_rankers=language_models,
@@ -142,6 +153,44 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     if html is not None:
         _replace(html, page(figures).encode())
     show_report(figures, Console())  # last: whoever reads it may go away
+
+
+def _fitted(
+    prepared: "Prepared", bundle: "Bundle", settings: Settings, studies: "Studies", *, trained_on: bool
+) -> "tuple[Bundle, int]":
+    """The bundle with the map that a repository of this history would serve with, and how many notes it was fitted to.
+
+    The bundle as it is and 0 where it would serve with its own.
+    """
+    from streamproc.calibration.choice import LEAST_NOTES  # noqa: PLC0415 - a quick --help
+    from streamproc.calibration.record import in_words  # noqa: PLC0415
+    from streamproc.evaluation.calibration_sample import fit_to_sample, sample_of_datasets  # noqa: PLC0415
+    from streamproc.evaluation.dataset import Split  # noqa: PLC0415
+    from streamproc.evaluation.out_of_scope import without_drawn  # noqa: PLC0415
+    from streamproc.inference.calibration_file import with_map  # noqa: PLC0415
+
+    if settings.fit_confidences is FitConfidences.OFF:
+        say("confidences are the bundle's: STREAMPROC_FIT_CONFIDENCES is off")
+        return bundle, 0
+    if trained_on:
+        say(
+            "confidences are the bundle's: its models have learned from this history, so it would flatter them. Fit to valid "
+            "with streamproc calibrate confidence, and name the file with --calibration"
+        )
+        return bundle, 0
+    # A map that had heard of the tags would not be one of a repository without them.
+    history = (
+        without_drawn(prepared, studies.out_of_scope, studies.seed) if studies.out_of_scope else prepared
+    )
+    labelled = sum(bool(each.gold) for each in history.dataset.train)
+    if labelled < LEAST_NOTES:
+        say(f"confidences are the bundle's: {labelled} labelled notes are fewer than {LEAST_NOTES}")
+        return bundle, 0
+    say("fitting confidences to the history")
+    twins = sample_of_datasets([history], Split.TRAIN, bundle, settings.inference_threads)
+    record = fit_to_sample(twins, bundle)
+    say(in_words(record))
+    return (with_map(bundle, record.map), record.notes) if record.changes else (bundle, 0)
 
 
 def _wants_trees(asked: bool | None) -> bool:

@@ -13,9 +13,8 @@ def show_report(report: Report, console: Console) -> None:
     """Print the figures that decide; the rest stands in the files."""
     console.print(
         f"[bold]{report.dataset}[/], {report.split}: {report.notes:,} notes, {report.tags:,} tags, history of "
-        f"{report.history:,} notes; bundle {report.bundle}"
+        f"{report.history:,} notes, confidences {_confidences_of(report)}; bundle {report.bundle}"
         f"{', whose models were trained on this set' if report.trained_on else ', which never saw this set'}"
-        f"{f'; confidences by {report.calibration}' if report.calibration else ''}"
     )
     for table in (_methods(report), _confidences(report), _buckets(report)):
         console.print()
@@ -58,6 +57,12 @@ _VERDICTS = {
     "temperature": "the temperature is better, and simpler",
     "neither": "neither is clearly better in both",
 }
+
+
+def _confidences_of(report: Report) -> str:
+    if report.calibration:
+        return f"by {report.calibration}"
+    return f"fitted to {report.fitted_to:,} notes of it" if report.fitted_to else "those of the bundle"
 
 
 def _methods(report: Report) -> Table:

@@ -82,6 +82,7 @@ def evaluate(
     *,
     bundle: str,
     calibration: str = "",
+    fitted_to: int = 0,
     trained_on: bool = False,
     split: Split = Split.TEST,
     trees: Sequence[Trees] = tuple(Trees),
@@ -98,7 +99,8 @@ def evaluate(
         models: tagger and calibrator of the bundle.
         thresholds: of its recall.
         bundle: what to call it in the report.
-        calibration: the calibration file whose map the models use; empty: the bundle's own.
+        calibration: the calibration file whose map the models use; empty: none.
+        fitted_to: how many labelled notes of the history the models' map was fitted to for this; 0: it was not.
         trained_on: whether its models were trained on this set's train.
         split: which notes are scored; choose on valid, run test to report.
         trees: which Omikuji baselines to train.
@@ -135,6 +137,7 @@ def evaluate(
         split=split.value,
         bundle=bundle,
         calibration=calibration,
+        fitted_to=fitted_to,
         trained_on=trained_on,
         single_tag=single,
         notes=len(notes),

@@ -242,8 +242,9 @@ class OutOfScope(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """All figures of one dataset.
 
-    ``calibration`` names the calibration file whose map was used; empty: the bundle's own map. ``trained_on`` is whether the bundle says that its models saw this set's train as training data: then the
-    figures are in-domain. ``ablations``, ``new_tags`` and ``out_of_scope`` are empty unless they were asked for.
+    ``calibration`` names the calibration file whose map was used; empty: none. ``fitted_to`` is to how many labelled notes of the history the
+    map was fitted for this report; 0: it was not. With neither it is the bundle's own. ``trained_on`` is whether the bundle says that its
+    models saw this set's train as training data: then the figures are in-domain. ``ablations``, ``new_tags`` and ``out_of_scope`` are empty unless they were asked for.
     ``untested`` names methods of the paper's comparison that were not run: they need a language model.
     """
 
@@ -262,6 +263,7 @@ class Report(msgspec.Struct, frozen=True):
     verdict: Verdict
     buckets: tuple[Bucket, ...]
     calibration: str = ""
+    fitted_to: int = 0
     ablations: tuple[Ablation, ...] = ()
     new_tags: tuple[NewTags, ...] = ()
     out_of_scope: tuple[OutOfScope, ...] = ()

@@ -31,7 +31,7 @@ def written(tmp_path, report, name="r.json"):
 
 
 def test_files_data_licences_and_figures_stand_in_the_card(report):
-    text = card(BUNDLE, [report], "make bundle")
+    text = card(BUNDLE, [msgspec.structs.replace(report, fitted_to=72)], "make bundle")
     for name in BUNDLE.manifest.files:
         assert f"| {name} |" in text
     for each in BUNDLE.manifest.attributions:
@@ -42,6 +42,23 @@ def test_files_data_licences_and_figures_stand_in_the_card(report):
     assert "### Notes that belong to no tag" in text
     assert (
         "make bundle\nstreamproc eval DATASETS_DIR/hobbies --bundle BUNDLE --split test --hold-out-tags 0.3 --hold-out-single 2 --ablations"
+        in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "prefix", "option"),
+    [
+        ({}, "STREAMPROC_FIT_CONFIDENCES=off ", ""),
+        ({"fitted_to": 72}, "", ""),
+        ({"trained_on": True}, "", ""),
+        ({"calibration": "map.json"}, "", " --calibration maps/hobbies.json"),
+    ],
+)
+def test_each_report_stands_there_with_the_command_that_makes_it_again(report, changes, prefix, option):
+    text = card(BUNDLE, [msgspec.structs.replace(report, **changes)], "make bundle")
+    assert (
+        f"\n{prefix}streamproc eval DATASETS_DIR/hobbies --bundle BUNDLE --split test{option} --hold-out-tags 0.3"
         in text
     )
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from streamproc.cli import app
+from streamproc.cli.bundles import write_bundle
 from streamproc.errors import UserError
 from streamproc.evaluation.report import Report
 from streamproc.inference.bundle import Bundle, default_bundle_path
@@ -87,6 +88,48 @@ def test_without_omikuji_its_trees_are_left_out_unless_they_were_asked_for(
     error = runner.invoke(app, ["eval", str(hobbies), "--baselines"]).exception
     assert isinstance(error, UserError)
     assert "pip install '.[baselines]' in streamproc's directory" in str(error)
+
+
+def _evaluated(runner, dataset, file, *options):
+    result = runner.invoke(app, ["eval", str(dataset), "--no-baselines", "--report", str(file), *options])
+    assert result.exit_code == 0, result.exception
+    return msgspec.json.decode(file.read_bytes(), type=Report), result
+
+
+def test_confidences_are_fitted_to_the_history_as_a_repository_that_imports_it_would_have_them(
+    runner, tmp_path, monkeypatch
+):
+    hobbies = write_hobbies(tmp_path / "hobbies", learned=12)
+    fitted, result = _evaluated(runner, hobbies, tmp_path / "fitted.json")
+    assert (fitted.fitted_to, fitted.calibration) == (72, "")
+    assert "confidences fitted to 72 labelled notes" in result.stderr
+    assert "confidences fitted to 72 notes of it" in " ".join(result.stdout.split())
+    command = ["calibrate", "confidence", str(hobbies), "--leave-one-out", "-o", str(tmp_path / "map.json")]
+    assert runner.invoke(app, command).exit_code == 0
+    named, _ = _evaluated(
+        runner, hobbies, tmp_path / "named.json", "--calibration", str(tmp_path / "map.json")
+    )
+    assert named.confidence == fitted.confidence
+    monkeypatch.setenv("STREAMPROC_FIT_CONFIDENCES", "off")
+    own, _ = _evaluated(runner, hobbies, tmp_path / "own.json")
+    assert (own.fitted_to, own.calibration) == (0, "")
+    assert own.confidence[0].brier > fitted.confidence[0].brier
+
+
+def test_what_is_taken_out_of_scope_is_taken_out_of_what_confidences_are_fitted_to(runner, tmp_path):
+    hobbies = write_hobbies(tmp_path / "hobbies", learned=14)
+    report, _ = _evaluated(runner, hobbies, tmp_path / "r.json", "--hold-out-single", "2")
+    assert report.fitted_to == 56
+
+
+def test_a_history_that_the_models_learned_from_is_not_what_confidences_are_fitted_to(runner, tmp_path):
+    hobbies = write_hobbies(tmp_path / "hobbies", learned=12)
+    base = Bundle.load(default_bundle_path())
+    tagger = msgspec.structs.replace(base.manifest.tagger, training_data=("hobbies",))
+    write_bundle(base, tmp_path / "bundle", msgspec.structs.replace(base.manifest, tagger=tagger))
+    report, result = _evaluated(runner, hobbies, tmp_path / "r.json", "--bundle", str(tmp_path / "bundle"))
+    assert (report.trained_on, report.fitted_to) == (True, 0)
+    assert "Fit to valid with streamproc calibrate confidence" in " ".join(result.stderr.split())
 
 
 def test_a_calibration_file_takes_the_place_of_the_bundle_s_map(runner, hobbies, tmp_path):

@@ -72,19 +72,20 @@ HOBBIES = {
 """Tag → the words of its notes, which are its definition, too."""
 
 
-def write_hobbies(directory, *, names=None):
-    """Notes of one tag each that share two words with it and with each other: 8 to learn from, 2 to choose, 4 to test.
+def write_hobbies(directory, *, names=None, learned=8):
+    """Notes of one tag each that share two words with it and with each other: some to learn from, 2 to choose, 4 to test.
 
     Args:
         directory: to be made.
         names: tag → its name; the tag itself unless given.
+        learned: notes of each tag to learn from.
     """
     rows = {"train": [], "valid": [], "test": []}
     for tag, words in HOBBIES.items():
         first, second, third, fourth = words.split()
-        for number in range(14):
+        for number in range(learned + 6):
             text = f"{(first, third)[number % 2]} {(second, fourth)[number % 2]} day{number}"
-            split = "train" if number < 8 else "valid" if number < 10 else "test"
+            split = "train" if number < learned else "valid" if number < learned + 2 else "test"
             rows[split].append({"id": f"{tag}-{number}", "text": text, "tags": [tag]})
     tags = [
         {"tag_id": tag, "tag": (names or {}).get(tag, tag), "description": words}

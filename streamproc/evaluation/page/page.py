@@ -53,6 +53,8 @@ def _head(report: Report) -> str:
     )
     if report.calibration:
         seen += f" Its confidences are those of the calibration file {report.calibration}."
+    elif report.fitted_to:
+        seen += f" Its confidences are fitted to {report.fitted_to:,} labelled notes of the history."
     kind = "one tag a note" if report.single_tag else "several tags a note"
     headline = Card(
         "Accuracy (P@1)" if report.single_tag else "nDCG@5",
