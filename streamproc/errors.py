@@ -22,6 +22,7 @@
     └── TransientError            worth another attempt (``retriable``)
         ├── BusyError             a service answered that it cannot serve now, perhaps saying when it can
         ├── DeadlineError         one attempt took longer than it may
+        ├── NotFiniteError        a model answered with something that is no number
         └── DependencyDownError   a dependency cannot be reached: wait, count no attempt
 
 Callers branch on ``retriable`` and on these classes, never on messages. A message says what was
@@ -42,6 +43,7 @@ __all__ = [
     "InputFileError",
     "InvalidChangeError",
     "KeyMismatchError",
+    "NotFiniteError",
     "OutputTooLargeError",
     "PoisonError",
     "RefusalError",
@@ -142,6 +144,10 @@ class BusyError(TransientError):
 
 class DeadlineError(TransientError):
     """One attempt took longer than it may."""
+
+
+class NotFiniteError(TransientError):
+    """A model answered with NaN or infinity: too large a number for half precision, or a broken file."""
 
 
 class DependencyDownError(TransientError):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from streamproc.cli.input_records import RecordOf
@@ -67,15 +67,13 @@ class RecordFile:
         """
         dated = []
         for offset, line in self._lines():
-            moment = note_of(line).created_at
+            moment = note_of(line).created_utc
             if moment is None:
                 raise InputFileError(
                     f"{self.path}, line {line.number}: the note has no created_at, so it has no place in an "
                     "order by date. Add it, or publish without --by-date."
                 )
-            dated.append(
-                DatedLine(moment if moment.tzinfo else moment.replace(tzinfo=UTC), line.number, offset)
-            )
+            dated.append(DatedLine(moment, line.number, offset))
         return sorted(dated)
 
     def records_at(self, order: list[DatedLine]) -> Iterator[OutputRecord]:

@@ -8,7 +8,7 @@ from streamproc.calibration.outside import Twins, take_twins
 from streamproc.calibration.record import CalibrationRecord, record_of
 from streamproc.calibration.sample import Labelled, Surroundings, draw, joined, take_sample
 from streamproc.evaluation.dataset import Split
-from streamproc.evaluation.prepared import Prepared
+from streamproc.evaluation.prepared import NO_JUDGEMENTS, Prepared
 from streamproc.graph.evidence import FEATURES
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.bundle import Bundle
@@ -89,9 +89,9 @@ def dataset_sample(
     places = [labelled[place] for place in draw(len(labelled), most)]
     drawn = [Labelled(notes[place].note, frozenset(notes[place].gold)) for place in places]
     vectors = prepared.vectors[split][places]
-    around = Surroundings(
-        prepared.graph, prepared.repository, prepared.judgements, thresholds, features=features
-    )
+    # What was said of a note of train itself is its label: recalled as if it were new, it must not see it.
+    judgements = NO_JUDGEMENTS if split is Split.TRAIN else prepared.judgements
+    around = Surroundings(prepared.graph, prepared.repository, judgements, thresholds, features=features)
     if outside:
         return asyncio.run(take_twins(drawn, vectors, around, models, progress))
     return Twins(asyncio.run(take_sample(drawn, vectors, around, models, progress)), None)

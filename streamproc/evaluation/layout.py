@@ -45,7 +45,7 @@ def by_id(examples: Sequence[Example], shares: Shares) -> dict[Split, list[Examp
 
 def by_date(examples: Sequence[Example], shares: Shares) -> dict[Split, list[Example]]:
     """Split by the notes' dates: the latest are test, those before them valid; notes without a date are train."""
-    ordered = sorted(examples, key=lambda each: (each.note.created_at or _EARLIEST, each.note.note_id))
+    ordered = sorted(examples, key=lambda each: (each.note.created_utc or _EARLIEST, each.note.note_id))
     test = len(ordered) - round(len(ordered) * shares.test)
     valid = test - round(len(ordered) * shares.valid)
     undated = sum(each.note.created_at is None for each in ordered)

@@ -1,6 +1,6 @@
 """``notes.new``: what producers publish."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
@@ -33,6 +33,12 @@ class Note(Event, frozen=True):
     images: Annotated[tuple[Image, ...], msgspec.Meta(max_length=64)] = ()
     created_at: datetime | None = None
     author_id: Annotated[str, msgspec.Meta(max_length=256)] = ""
+
+    @property
+    def created_utc(self) -> datetime | None:
+        """``created_at``, by which notes can be ordered; without a time zone it is UTC."""
+        moment = self.created_at
+        return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 class NoteDeleted(msgspec.Struct, frozen=True):

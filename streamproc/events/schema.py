@@ -11,6 +11,7 @@ import msgspec
 import orjson
 
 import streamproc
+from streamproc.events import dead_headers
 from streamproc.events.fields import Event
 from streamproc.events.graph import GraphEdge, GraphNote
 from streamproc.events.label import Judgement
@@ -39,7 +40,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 NULLABLE = {"notes.new", "knowledge.changes", "notes.tagged", "graph.notes", "graph.edges"}
 """Topics on which a null value (a tombstone) has a meaning."""
 
-CLOUD_EVENT_HEADERS = {
+CLOUD_EVENT_HEADERS: dict[str, Any] = {
     "type": "object",
     "properties": {
         "ce_specversion": {"type": "string", "const": "1.0"},
@@ -54,25 +55,10 @@ CLOUD_EVENT_HEADERS = {
 
 DEAD_LETTER_HEADERS = {
     "type": "object",
+    "description": "After the headers of the original record.",
     "properties": {
-        **{
-            f"__streams.errors.{name}": {"type": "string"}
-            for name in (
-                "exception",
-                "message",
-                "stage",
-                "attempts",
-                "topic",
-                "partition",
-                "offset",
-                "timestamp",
-            )
-        },
-        "__streams.errors.truncated": {
-            "type": "string",
-            "description": "Present where the original did not fit: the first 256 KiB are kept.",
-        },
-        "__streams.errors.sha256": {"type": "string", "description": "Of the whole original value."},
+        **{name: {"type": "string", "description": said} for name, said in dead_headers.DESCRIPTIONS.items()},
+        **CLOUD_EVENT_HEADERS["properties"],
     },
 }
 

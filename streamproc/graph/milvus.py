@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import grpc  # type: ignore[import-untyped]
 from pymilvus import MilvusClient
-from pymilvus.exceptions import ConnectionConfigException, MilvusException
+from pymilvus.exceptions import ConnectionConfigException, MilvusException, ParamError
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from streamproc.errors import (
@@ -24,7 +24,6 @@ from streamproc.errors import (
     TransientError,
 )
 from streamproc.graph.access import Access, WireAccess
-from streamproc.graph.lite import lite_access
 
 __all__ = ["GraphAddress", "Milvus", "is_open_elsewhere"]
 
@@ -43,8 +42,8 @@ _NOT_FOUND = 100
 _NOT_LOADED = 101
 """Milvus' code for a collection that a restarted server has not read into memory."""
 
-_INVALID = frozenset({6, *range(1100, 1200)})
-"""Milvus' codes for a request that it understood and refused."""
+_INVALID = frozenset({6, *range(1100, 1200), grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.OUT_OF_RANGE})
+"""Milvus' codes, and gRPC's, for a request that was understood and refused."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,7 @@ class Milvus:
     def __init__(self, address: GraphAddress, client: MilvusClient, threads: ThreadPoolExecutor) -> None:
         self.address = address
         self._client = client
-        in_process = lite_access(Path(address.uri)) if address.is_local else None
-        self._access: Access = in_process or WireAccess(client, address.timeout_seconds)
+        self._access: Access = _in_process(address) or WireAccess(client, address.timeout_seconds)
         self._threads = threads
         self._collections: tuple[str, ...] = ()
 
@@ -99,7 +97,7 @@ class Milvus:
             client = await asyncio.get_running_loop().run_in_executor(threads, _connect, address)
             if address.is_local:
                 # A search of this size gains nothing from a second thread, and BLAS and OpenMP threads that wait
-                # for work spin: they took as much of the cores again as the search itself.
+                # for work spin: they took as much of the cores again as the search itself. It holds for the whole process.
                 threadpool_limits(limits=1)
         except BaseException:
             threads.shutdown(wait=False)
@@ -152,6 +150,14 @@ class Milvus:
             from milvus_lite.server_manager import server_manager_instance  # noqa: PLC0415 - Lite only
 
             server_manager_instance.release_server(self.address.uri)
+
+
+def _in_process(address: GraphAddress) -> Access | None:
+    if not address.is_local:
+        return None
+    from streamproc.graph.lite import lite_access  # noqa: PLC0415 - the worker's image has no Milvus Lite
+
+    return lite_access(Path(address.uri))
 
 
 def _connect(address: GraphAddress) -> MilvusClient:
@@ -216,6 +222,10 @@ def _translated(error: Any, address: GraphAddress) -> StreamprocError:
         return GraphMismatchError(
             f"a collection of the graph at {address.uri} is gone: {message}. Run `streamproc graph rebuild`."
         )
-    if code in _INVALID or (address.is_local and not isinstance(code, grpc.StatusCode)):
+    if (
+        isinstance(error, ParamError)
+        or code in _INVALID
+        or (address.is_local and not isinstance(code, grpc.StatusCode))
+    ):
         return TransientError(f"Milvus at {address.uri} refused a request: {message}")
     return DependencyDownError("Milvus", f"{address.uri}: {message}")

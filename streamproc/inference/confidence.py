@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from streamproc.errors import NotFiniteError
 from streamproc.inference.calibration import BoundMap, Evidence, apply_map
 from streamproc.inference.protocols import Float32, TaggingRequest
 from streamproc.inference.rows import evidence_rows
@@ -26,7 +27,12 @@ def confidences(yes_no: Float32, calibration: BoundMap, requests: Sequence[Taggi
 
     Returns:
         float32[rows] within (0, 1).
+
+    Raises:
+        NotFiniteError: a logit is no number. NaN would pass every threshold.
     """
+    if not np.isfinite(yes_no).all():
+        raise NotFiniteError("the calibrator answered with a logit that is not finite")
     evidence = Evidence(
         calibration.columns,
         evidence_rows(requests, len(calibration.columns)),

@@ -58,12 +58,13 @@ _QUALIFIER = re.compile(r"\s*\([^()]*\)\s*$")
 
 def tokenize(text: str) -> list[str]:
     """The words of a text in lower case, without plural endings, in their order."""
-    return [_singular(token) for token in _TOKEN.findall(text.lower())]
+    return [_folded(token) for token in _TOKEN.findall(text)]
 
 
 @lru_cache(maxsize=1 << 16)
-def _singular(token: str) -> str:
-    """Harman's S-stemmer: ``networks`` and ``network`` are one word; ``news`` and ``class`` stay."""
+def _folded(token: str) -> str:
+    """In lower case, by Harman's S-stemmer: ``Networks`` and ``network`` are one word; ``news`` and ``class`` stay."""
+    token = token.lower()
     if len(token) <= 3 or not token.endswith("s") or token.endswith(_NO_PLURAL):
         return token
     if token.endswith("ies") and not token.endswith(("eies", "aies")):
@@ -84,8 +85,7 @@ def surface(title: str, text: str, span: Span) -> str:
     """The characters of a span as they stand in the note."""
     source = title if span.in_title else text
     first = last = None
-    # Lower case first, as in tokenize: it keeps the words' order and number.
-    for number, token in enumerate(_TOKEN.finditer(source.lower())):
+    for number, token in enumerate(_TOKEN.finditer(source)):
         if number == span.start:
             first = token.start()
         if number == span.end - 1:

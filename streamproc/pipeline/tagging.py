@@ -4,14 +4,16 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from streamproc.config import Settings, WriteBack
-from streamproc.errors import BundleError
+from streamproc.errors import BundleError, NotFiniteError
 from streamproc.events.codec import content_hash, normalise_name
 from streamproc.events.graph import GraphNote, GraphTag, Origin, Provenance, SimilarTo, pack_vector
 from streamproc.events.note import Note
 from streamproc.events.tagged import EmittedTag, ModelVersions, NoteOutcome, NoteTagged, RelatedNote
 from streamproc.graph.evidence import check_readable
-from streamproc.graph.hits import Graph, Hits
+from streamproc.graph.hits import Graph, Hits, NoteHit
 from streamproc.graph.knowledge_view import KnowledgeView
 from streamproc.graph.recall import Recalled, explain, recall
 from streamproc.graph.thresholds import Thresholds
@@ -121,6 +123,7 @@ class Pipeline:
         Raises:
             DependencyDownError: the graph or the models cannot be reached.
             DeadlineError: one of them did not answer in time.
+        NotFiniteError: a model answered with something that is no number.
         """
         snapshot = self._knowledge.snapshot()
         self._graph.hear(snapshot.judgements)
@@ -149,6 +152,8 @@ class Pipeline:
     ) -> list[_Read]:
         texts = [note_text(each.note) for each in notes]
         encoded = await self._models.encoder.encode(texts)
+        if not np.isfinite(encoded.vectors).all():
+            raise NotFiniteError("the encoder answered with a vector that is not finite")
         watch.lap("encode")
         thresholds = self._thresholds
         hits = await self._graph.search(
@@ -231,9 +236,11 @@ class Pipeline:
         )
         if not self._write_back:
             return Outcome(read.note.source, tagged, None)
-        return Outcome(read.note.source, tagged, self._graph_note(read, decision, snapshot))
+        return Outcome(read.note.source, tagged, self._graph_note(read, near, decision, snapshot))
 
-    def _graph_note(self, read: _Read, decision: Decision, snapshot: KnowledgeSnapshot) -> GraphNote:
+    def _graph_note(
+        self, read: _Read, near: Sequence[NoteHit], decision: Decision, snapshot: KnowledgeSnapshot
+    ) -> GraphNote:
         note = read.note.note
         thresholds = self._thresholds
         return GraphNote(
@@ -250,9 +257,7 @@ class Pipeline:
                 if hit.similarity >= thresholds.delta_content_tag
             ),
             similar_notes=tuple(
-                SimilarTo(target=hit.note_id, similarity=hit.similarity)
-                for hit in read.hits.notes[: SIMILARITY_EDGES + 1]
-                if hit.similarity >= thresholds.delta_content_content and hit.note_id != note.note_id
+                SimilarTo(target=hit.note_id, similarity=hit.similarity) for hit in near[:SIMILARITY_EDGES]
             ),
         )
 

@@ -43,7 +43,7 @@ class Breaker:
         self._clock = clock
         self._backoff = backoff
         self._chance = random.Random()  # noqa: S311 - jitter, not a secret
-        self._probe: asyncio.Task[None] | None = None
+        self._probe: asyncio.Task[bool] | None = None
         self.reason = ""
         metrics.BREAKER_OPEN.labels(dependency.name).set(0)
         metrics.OUTAGES.labels(dependency.name)
@@ -64,8 +64,12 @@ class Breaker:
         except TransientError as error:
             raise DependencyDownError(self._dependency.name, str(error)) from error
 
-    async def wait_until_up(self, reason: str) -> None:
-        """Open the breaker, if it is not open yet, and return when the dependency answers again."""
+    async def wait_until_up(self, reason: str) -> bool:
+        """Open the breaker, if it is not open yet, and return when the dependency answers again.
+
+        Returns:
+            whether a probe found it down; False: it answered the first one.
+        """
         if self._probe is None:
             self.reason = reason
             self._outages.stop()
@@ -76,9 +80,9 @@ class Breaker:
             )
             self._probe = asyncio.create_task(self._until_up(), name=f"probe of {self._dependency.name}")
         # Shielded: one waiter that is cancelled (a revoked partition) must not end the others' probe.
-        await asyncio.shield(self._probe)
+        return await asyncio.shield(self._probe)
 
-    async def _until_up(self) -> None:
+    async def _until_up(self) -> bool:
         began = self._clock.monotonic()
         attempt = 0
         try:
@@ -96,6 +100,7 @@ class Breaker:
                 dependency=self._dependency.name,
                 outage_seconds=round(self._clock.monotonic() - began, 3),
             )
+            return attempt > 1
         finally:
             self._probe = None
             self._outages.resume()
@@ -127,14 +132,18 @@ class Dependencies:
                 return error
         return None
 
-    async def wait_until_up(self, error: DependencyDownError) -> None:
-        """Wait until the dependency that the error names is back; one that cannot be probed gets a pause."""
+    async def wait_until_up(self, error: DependencyDownError) -> bool:
+        """Wait until the dependency that the error names is back; one that cannot be probed gets a pause.
+
+        Returns:
+            whether it was seen to be down; False: it answers probes, whatever it refused.
+        """
         breaker = self._by_name.get(error.dependency.casefold())
         if breaker is None:
             log.warning("a dependency that this worker cannot probe is down", reason=str(error))
             await self._clock.sleep(self._pause_seconds)
-            return
-        await breaker.wait_until_up(str(error))
+            return True
+        return await breaker.wait_until_up(str(error))
 
     def down(self) -> dict[str, str]:
         """The dependencies that are held to be down, each with the reason."""

@@ -1,7 +1,6 @@
 """Dead letters: what is written to ``notes.dead`` and how it is read again.
 
-The record keeps its key and its bytes; where it came from and what was wrong with it stand in headers named after
-Kafka's own (KIP-1034). A dead letter always fits: what is too large keeps its beginning and its SHA-256.
+The record keeps its key and its bytes; where it came from and what was wrong with it stand in headers. A dead letter always fits: what is too large keeps its beginning and its SHA-256.
 """
 
 import hashlib
@@ -9,28 +8,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streamproc.errors import HeaderError
+from streamproc.events.dead_headers import (
+    ATTEMPTS,
+    EXCEPTION,
+    MESSAGE,
+    NULL_VALUE,
+    OFFSET,
+    PARTITION,
+    SHA256,
+    STAGE,
+    TIMESTAMP,
+    TOPIC,
+    TRUNCATED,
+)
 from streamproc.events.headers import output_headers
 from streamproc.events.position import Source, SourcePosition
 from streamproc.events.record import InputRecord, OutputRecord
 
-__all__ = ["KEPT_BYTES", "PREFIX", "Cause", "DeadLetter", "dead_letter", "read_dead_letter"]
+__all__ = ["KEPT_BYTES", "Cause", "DeadLetter", "dead_letter", "read_dead_letter"]
 
-PREFIX = "__streams.errors."
 KEPT_BYTES = 256 * 1024
 MAX_MESSAGE_CHARS = 4096
 MAX_KEY_BYTES = 16 * 1024
-
-EXCEPTION = PREFIX + "exception"
-MESSAGE = PREFIX + "message"
-STAGE = PREFIX + "stage"
-ATTEMPTS = PREFIX + "attempts"
-TOPIC = PREFIX + "topic"
-PARTITION = PREFIX + "partition"
-OFFSET = PREFIX + "offset"
-TIMESTAMP = PREFIX + "timestamp"
-SHA256 = PREFIX + "sha256"
-TRUNCATED = "truncated"
-NULL_VALUE = PREFIX + "null"
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,11 @@ class RepositoryWork:
             ]
             if failed:
                 # They count as applied all the same: a graph without them is not behind the commits.
-                await apply([_Change(each.record, None) for each in changes])
+                for nothing in await self._policy.carry(
+                    [_Change(each.record, None) for each in changes], apply
+                ):
+                    if isinstance(nothing, Failed):
+                        raise nothing.error
             died += failed
         return died
 

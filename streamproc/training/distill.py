@@ -8,7 +8,7 @@ import numpy as np
 
 from streamproc.errors import RefusalError, RejectedQuestionError, StreamprocError, UnreadableAnswerError
 from streamproc.evaluation.dataset import LabelledNote, Split
-from streamproc.evaluation.prepared import Prepared, recall_all
+from streamproc.evaluation.prepared import NO_JUDGEMENTS, Prepared, recall_all
 from streamproc.evaluation.samples import SAMPLES, History
 from streamproc.graph.thresholds import Thresholds
 from streamproc.llm.asking import Outcome
@@ -68,7 +68,8 @@ def lessons(
         hits,
         prepared.repository,
         replace(thresholds, candidates=candidates),
-        prepared.judgements,
+        # What was said of a note of train itself is its label.
+        NO_JUDGEMENTS if split is Split.TRAIN else prepared.judgements,
     )
     history = History(prepared.dataset)
     found = tuple(

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 
 import pytest
 
@@ -115,6 +116,28 @@ def test_the_requirements_that_the_build_installs_are_those_of_the_project():
         ).stdout.splitlines()
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
         assert printed == [*project["dependencies"], *project["optional-dependencies"][extra]]
+
+
+def test_the_worker_and_its_checks_do_without_what_the_build_removes():
+    command = next(each.argument for each in stages(WORKER)[0] if "pip uninstall" in each.argument)
+    removed = command.split("pip uninstall --yes ")[1].split(" && ")[0].split()
+    modules = {
+        module
+        for module, distributions in packages_distributions().items()
+        if {name.lower().replace("_", "-") for name in distributions} & set(removed)
+    }
+    assert {"milvus_lite", "pyarrow", "faiss"} <= modules
+    script = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({sorted(modules)!r}))\n"
+        "import streamproc.cli.checks, streamproc.streams.worker\n"
+        "from streamproc.graph.milvus import GraphAddress, Milvus\n"
+        "Milvus(GraphAddress('http://milvus:19530'), None, None)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_signal_reaches_the_worker():

@@ -41,6 +41,16 @@ def test_by_date_the_latest_are_test_and_the_undated_train():
     assert "n99" in ids(parts[Split.TRAIN])
 
 
+def test_a_date_without_a_time_zone_is_utc():
+    naive = (NOW + timedelta(days=1)).replace(tzinfo=None)
+    parts = by_date(
+        [example(0, NOW), example(1, naive), example(2, NOW + timedelta(days=2))], Shares(0.0, 0.34)
+    )
+    assert ids(parts[Split.TEST]) == {"n2"}
+    parts = by_date([example(0, NOW), example(1, naive)], Shares(0.0, 0.5))
+    assert ids(parts[Split.TEST]) == {"n1"}
+
+
 def test_by_date_notes_without_one_are_never_test():
     parts = by_date([example(number) for number in range(10)], Shares())
     assert [len(parts[split]) for split in Split] == [10, 0, 0]

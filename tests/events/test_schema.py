@@ -7,10 +7,14 @@ import msgspec
 import orjson
 import pytest
 
+from streamproc.errors import DecodeError
 from streamproc.events.codec import encode
 from streamproc.events.note import Note
+from streamproc.events.position import Source, SourcePosition
+from streamproc.events.record import InputRecord
 from streamproc.events.schema import EVENTS, drift, generate
 from streamproc.events.topics import TOPICS
+from streamproc.streams.dead_letter import Cause, dead_letter
 
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 
@@ -43,6 +47,17 @@ def test_the_schema_and_the_decoder_agree_on_a_note():
         assert list(validator.iter_errors(wrong))
         with pytest.raises(msgspec.ValidationError):
             msgspec.convert(wrong, Note)
+
+
+@pytest.mark.parametrize("value", [b"x" * 300_000, None])
+def test_every_header_that_a_dead_letter_carries_is_described(value):
+    source = Source(SourcePosition("notes.new", 0, 1), 0)
+    record = InputRecord(source, b"k" if value else None, value)
+    letter = dead_letter("notes.dead", record, Cause(DecodeError("no"), "decode"), 300_000)
+    document = orjson.loads((SCHEMAS / "asyncapi.json").read_bytes())
+    described = document["channels"]["notes.dead"]["messages"]["notes.dead"]["headers"]["properties"]
+    assert {name for name, _ in letter.headers} <= described.keys()
+    assert ("truncated" in dict(letter.headers)) == (value is not None)
 
 
 def test_the_asyncapi_document_has_every_topic():

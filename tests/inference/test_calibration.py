@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamproc.errors import NotFiniteError
 from streamproc.inference.calibration import (
     Adapted,
     Bends,
@@ -188,6 +189,13 @@ GATE = Gate(0.0, (Term("votes", (0.0, 1.0), (0.0, 4.0)),), {"wide": 1.0}, 1.5, 2
 def behind(gate, p, votes, tags):
     rows = np.array([[0.0, each] for each in votes], dtype=np.float32)
     return apply_map(Gated(Identity(), gate), p, Evidence(COLUMNS, rows, tags))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_logit_that_is_no_number_is_an_error_and_no_confidence(wrong):
+    yes_no = np.array([[1.0, 0.0], [wrong, 0.0]], dtype=np.float32)
+    with pytest.raises(NotFiniteError):
+        confidences(yes_no, BoundMap(Identity(), COLUMNS), [request_of(2)])
 
 
 def test_behind_a_closed_gate_no_confidence_reaches_a_half_and_behind_an_open_one_all_stay():

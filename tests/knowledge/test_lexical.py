@@ -67,6 +67,12 @@ def test_the_surface_is_what_stands_in_the_note():
     assert surface(title, text, match.exact["neural network"]) == "Neural  Networks"
 
 
+def test_letters_that_grow_when_they_are_folded_do_not_move_the_surface():
+    title, text = "", "İİİİİİ in Python rocks"
+    match = LexicalIndex.build([tag("python")]).match(title, text)
+    assert surface(title, text, match.exact["python"]) == "Python"
+
+
 def test_words_of_a_definition_rank_the_tag_by_bm25():
     index = LexicalIndex.build(
         [tag("hiking", description="walking in mountains"), tag("baking", description="bread and cakes")]

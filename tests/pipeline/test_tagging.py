@@ -3,11 +3,14 @@
 import asyncio
 import random
 from collections import Counter
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 
 from streamproc.config import load_settings
+from streamproc.errors import NotFiniteError
 from streamproc.events.files import note_from_row, read_events
 from streamproc.events.graph import Provenance
 from streamproc.events.label import Judgement
@@ -17,7 +20,7 @@ from streamproc.events.tagged import NoteOutcome
 from streamproc.graph.thresholds import Thresholds
 from streamproc.pipeline.local import sample_file
 from streamproc.pipeline.outcome import SourcedNote
-from streamproc.pipeline.tagging import Pipeline
+from streamproc.pipeline.tagging import SIMILARITY_EDGES, Pipeline
 
 TOLERANCE = 1e-4
 ANYWHERE = np.eye(1, 384, dtype=np.float32)
@@ -222,6 +225,36 @@ async def test_with_the_write_back_off_nothing_is_added_to_the_graph(bundle, mod
     )
     outcome = (await pipeline.tag(sourced(sample_notes()[:1])))[0]
     assert outcome.graph_note is None
+
+
+async def test_a_note_names_as_many_similar_notes_before_it_is_in_the_graph_as_after(pipeline, sample_graph):
+    known = (await anext(sample_graph.store.all_notes()))[0].note
+    loaf = Note(note_id="unknown", title="Rye loaf", text="The starter finally doubled.")
+    (new,) = await pipeline.tag(sourced([loaf]))
+    (again,) = await pipeline.tag(sourced([msgspec.structs.replace(loaf, note_id=known.note_id)]))
+    assert len(new.graph_note.similar_notes) == SIMILARITY_EDGES
+    assert len(again.graph_note.similar_notes) == SIMILARITY_EDGES
+    assert known.note_id not in {each.target for each in again.graph_note.similar_notes}
+
+
+class _Broken:
+    """An encoder whose weights went out of range for one word."""
+
+    def __init__(self, encoder):
+        self.dimension, self.weights_hash, self._encoder = encoder.dimension, encoder.weights_hash, encoder
+
+    async def encode(self, texts):
+        encoded = await self._encoder.encode(texts)
+        encoded.vectors[["overflow" in text for text in texts]] = np.nan
+        return encoded
+
+
+async def test_what_is_no_number_is_never_emitted(bundle, models, sample_graph):
+    broken = replace(models, encoder=_Broken(models.encoder))
+    pipeline = Pipeline.of(load_settings(), bundle, broken, sample_graph.store, sample_graph.knowledge)
+    with pytest.raises(NotFiniteError, match="encoder"):
+        await pipeline.tag(sourced([Note(note_id="a", title="overflow")]))
+    assert await pipeline.tag(sourced([Note(note_id="a", title="Rye loaf")]))
 
 
 async def test_an_empty_batch_has_no_outcomes(pipeline):

@@ -15,7 +15,7 @@ from streamproc.errors import (
 from streamproc.observability.clock import OutageClock, SystemClock
 from streamproc.streams.backoff import Backoff
 from streamproc.streams.breaker import Dependencies
-from streamproc.streams.failure import Failed, FailurePolicy
+from streamproc.streams.failure import MOST_REFUSALS, Failed, FailurePolicy
 
 
 class QuickClock(SystemClock):
@@ -127,6 +127,48 @@ async def test_a_dependency_that_is_down_is_waited_for_and_costs_no_attempt():
     assert await carrier.carry([1, 2], work) == [1, 2]
     assert switch.probes == 5
     assert carrier.dependencies.down() == {}
+
+
+def refused():
+    return DependencyDownError("milvus", "code=65535: unexpected")
+
+
+async def test_a_record_that_a_healthy_dependency_refuses_is_found_among_its_neighbours():
+    carrier, _ = policy()
+    results = await carrier.carry(list(range(6)), double_except({1: refused()}))
+    assert isinstance(results[1].error, RepeatedFailureError)
+    assert "65535" in str(results[1].error)
+    assert [results[at] for at in (0, 2, 3, 4, 5)] == [0, 4, 6, 8, 10]
+
+
+@pytest.mark.parametrize("items", [[1], [1, 2, 3, 4]])
+async def test_where_a_dependency_that_answers_probes_refuses_everything_no_record_is_at_fault(items):
+    """A server whose door opens before it can serve."""
+    carrier, _ = policy()
+    attempts = 0
+
+    async def work(some):
+        nonlocal attempts
+        attempts += 1
+        if attempts <= 150:
+            raise refused()
+        return [2 * item for item in some]
+
+    assert await carrier.carry(items, work) == [2 * item for item in items]
+
+
+async def test_a_record_that_was_refused_while_a_dependency_came_to_itself_is_tried_once_more():
+    carrier, _ = policy()
+    attempts = 0
+
+    async def work(some):
+        nonlocal attempts
+        attempts += 1
+        if attempts <= 2 * MOST_REFUSALS:  # the pair, then its first half
+            raise refused()
+        return [2 * item for item in some]
+
+    assert await carrier.carry([1, 2], work) == [2, 4]
 
 
 async def test_transient_errors_while_a_dependency_is_down_are_no_ones_fault():

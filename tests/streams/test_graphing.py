@@ -1,6 +1,6 @@
 """The agents that write the graph: what dies still counts as applied, and neighbours are written."""
 
-from streamproc.errors import DecodeError
+from streamproc.errors import DecodeError, TransientError
 from streamproc.events.codec import encode, graph_note_key
 from streamproc.events.graph import Origin
 from streamproc.events.note import Note
@@ -114,10 +114,14 @@ async def test_a_tag_that_cannot_be_written_dies_alone_and_counts_as_applied():
         def __init__(self):
             self.written = []
             self.applied = []
+            self.blinked = False
 
         async def apply_tags(self, changes, offsets):
             if any(change.tag_id == "bad" for change in changes):
                 raise RuntimeError("no")
+            if not changes and not self.blinked:
+                self.blinked = True
+                raise TransientError("the graph blinked after the record had died")
             self.written += [change.tag_id for change in changes]
             self.applied.append(offsets["tags.changes", 0])
 
@@ -134,4 +138,5 @@ async def test_a_tag_that_cannot_be_written_dies_alone_and_counts_as_applied():
     (died,) = await work.settle(prepared)
     assert died.record.source.position.offset == 2
     assert tags.written == ["a", "b"]
+    assert tags.blinked
     assert tags.applied[-1] == 2
