@@ -139,10 +139,10 @@ class NoGraph:
 class WorkerWithoutGraphAgent(Runtime):
     """The worker, except that nobody reads ``graph.notes``."""
 
-    def _lane(self, work: Any, gate: Any, topics: Sequence[str], *, overlap: bool) -> Any:
+    def _lane(self, work: Any, gate: Any, topics: Sequence[str], **how: Any) -> Any:
         # An agent needs a topic: this one is empty.
         topics = [f"{PREFIX}notes.labels"] if work.name == "graph" else topics
-        return super()._lane(work, gate, topics, overlap=overlap)
+        return super()._lane(work, gate, topics, **how)
 
 
 @dataclass(frozen=True)

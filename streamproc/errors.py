@@ -14,7 +14,8 @@
     │   ├── HeaderError           a header is not what CloudEvents defines
     │   ├── InvalidChangeError    a change of a tag or of knowledge contradicts the repository
     │   ├── OutputTooLargeError   an output would not fit its topic
-    │   └── RepeatedFailureError  the record failed alone while every dependency was healthy
+    │   ├── RepeatedFailureError  the record failed alone while every dependency was healthy
+    │   └── FatalRecordError      workers ended while the record was at work, again and again
     ├── AnswerError               a language model gave no answer to this question that can be used
     │   ├── RefusalError          it declines to answer
     │   ├── UnreadableAnswerError the answer is not in the form that was asked for
@@ -38,6 +39,7 @@ __all__ = [
     "DeadlineError",
     "DecodeError",
     "DependencyDownError",
+    "FatalRecordError",
     "GraphMismatchError",
     "HeaderError",
     "InputFileError",
@@ -109,6 +111,10 @@ class OutputTooLargeError(PoisonError):
 
 class RepeatedFailureError(PoisonError):
     """The record failed alone, again and again, while every dependency was healthy."""
+
+
+class FatalRecordError(PoisonError):
+    """Processes ended or hung while the record was at work, again and again."""
 
 
 class AnswerError(StreamprocError):

@@ -4,14 +4,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["EMIT", "Figures", "emitted_error", "figures_of", "noise_floor"]
+from streamproc.calibration.error import expected_calibration_error, noise_errors
 
-Float64 = npt.NDArray[np.float64]
+__all__ = ["EMIT", "Figures", "figures_of"]
 
 EMIT = 0.5
 """Tags from this confidence on are emitted (LLM4Tag, 3.3)."""
 
-BINS = 15
+_DRAWS = 1_000
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -21,8 +21,8 @@ class Figures(msgspec.Struct, frozen=True):
         tags_a_note: tags emitted a note.
         right: share of them that people gave the note.
         confidence: their mean confidence.
-        error: their expected calibration error (:func:`emitted_error`).
-        floor: what a perfectly calibrated model of the same confidences would show (:func:`noise_floor`).
+        error: their expected calibration error (:func:`expected_calibration_error`).
+        floor: what a perfectly calibrated model of the same confidences would show, on average (:func:`noise_errors`).
         coverage: share of the notes with at least one tag.
         log_loss: mean over all candidates.
         brier: mean over all candidates.
@@ -55,45 +55,9 @@ def figures_of(
         tags_a_note=float(emitted.sum() / max(notes, 1)),
         right=float(y[emitted].mean()) if emitted.any() else 0.0,
         confidence=float(q[emitted].mean()) if emitted.any() else 0.0,
-        error=emitted_error(q[emitted], y[emitted]),
-        floor=noise_floor(q[emitted]),
+        error=expected_calibration_error(q[emitted], y[emitted]),
+        floor=float(noise_errors(q[emitted], draws=_DRAWS).mean()),
         coverage=float(len(np.unique(note[emitted])) / max(notes, 1)),
         log_loss=float(-np.where(y > 0, np.log(q), np.log1p(-q)).mean()) if q.size else 0.0,
         brier=float(np.square(q - y).mean()) if q.size else 0.0,
     )
-
-
-def emitted_error(confidence: Float64, right: Float64, bins: int = BINS) -> float:
-    """ECE over bins of equal mass: mean distance between confidence and share of right, by size of bin.
-
-    Args:
-        confidence: float64[tags].
-        right: float64[tags], 0 or 1.
-        bins: number of bins.
-    """
-    if not confidence.size:
-        return 0.0
-    order = np.argsort(confidence, kind="stable")
-    parts = np.array_split(order, min(bins, confidence.size))
-    return float(sum(abs((confidence[part] - right[part]).sum()) for part in parts) / confidence.size)
-
-
-def noise_floor(confidence: Float64, bins: int = BINS, resamples: int = 1000, seed: int = 0) -> float:
-    """The mean ECE that confidences would show were they exactly right: the truth is drawn y ~ Bernoulli(p).
-
-    Args:
-        confidence: float64[tags].
-        bins: number of bins.
-        resamples: how often the truth is drawn.
-        seed: of the drawing.
-    """
-    if not confidence.size:
-        return 0.0
-    random = np.random.default_rng(seed)
-    p = np.sort(confidence)
-    starts = np.cumsum([0, *(len(part) for part in np.array_split(p, min(bins, p.size)))])[:-1]
-    errors = []
-    for _ in range(resamples):
-        gaps = np.add.reduceat(p - (random.random(p.size) < p), starts)
-        errors.append(np.abs(gaps).sum() / p.size)
-    return float(np.mean(errors))

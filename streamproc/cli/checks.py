@@ -163,11 +163,8 @@ async def _graph(settings: Settings) -> str:
 
 async def _inspected(settings: Settings) -> GraphInspection:
     encoder = load_bundle(settings).manifest.encoder
-    address = GraphAddress(
-        settings.milvus_uri, settings.milvus_token, settings.milvus_timeout_seconds, settings.topic_prefix
-    )
     try:
-        return await inspect_graph(address, encoder.float_sha256, encoder.dimension)
+        return await inspect_graph(GraphAddress.of(settings), encoder.float_sha256, encoder.dimension)
     except DependencyDownError as error:
         raise DependencyDownError(
             "Milvus", f"{error.__cause__ or error}. Start it, or correct STREAMPROC_MILVUS_URI."

@@ -206,9 +206,7 @@ async def _drop(settings: Settings, encoder: str) -> None:
 def _address(settings: Settings) -> "GraphAddress":
     from streamproc.graph.milvus import GraphAddress  # noqa: PLC0415 - a quick --help
 
-    return GraphAddress(
-        settings.milvus_uri, settings.milvus_token, settings.milvus_timeout_seconds, settings.topic_prefix
-    )
+    return GraphAddress.of(settings)
 
 
 def _ignore(report: "RebuildReport") -> None:

@@ -11,11 +11,12 @@ import msgspec
 
 from streamproc.errors import PoisonError
 from streamproc.events.codec import decode_graph_note, decode_judgement, decode_note, decode_tag
-from streamproc.events.graph import Origin, Provenance
+from streamproc.events.graph import Origin
 from streamproc.events.note import Note, NoteDeleted
 from streamproc.events.record import InputRecord
 from streamproc.events.tag import TagChange, TagStatus
 from streamproc.graph.keys import parse_note_key
+from streamproc.graph.uses import given_by_people
 from streamproc.knowledge.judgements import Judgements
 from streamproc.knowledge.repository import Repository, RepositorySnapshot
 
@@ -23,8 +24,6 @@ __all__ = ["Batches", "Example", "Export", "Topics", "collect"]
 
 Batches = AsyncIterable[Sequence[InputRecord]]
 """Records of one topic from its start, in the order of the log within each partition; ends where the log ends."""
-
-_PEOPLE = frozenset({Provenance.HUMAN, Provenance.IMPORT, Provenance.AUTHOR})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,8 @@ class _Read:
             self.rows.get(note_id, {}).pop(origin, None)
             return
         found = decode_graph_note(record.value)
-        tags = tuple(tag.tag_id for tag in found.tags if tag.provenance in _PEOPLE)
+        people = given_by_people(found.tags)
+        tags = tuple(tag.tag_id for tag in found.tags if tag.tag_id in people)
         spoken = bool(tags) or note_id in self.judged
         self.rows.setdefault(note_id, {})[origin] = _Row(found.note if spoken else None, tags)
 

@@ -5,8 +5,6 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-import numpy as np
-
 from streamproc.evaluation.dataset import Dataset, LabelledNote, Split
 from streamproc.evaluation.vectors import VectorCache
 from streamproc.events.graph import Provenance
@@ -189,9 +187,3 @@ def recall_all(
         recall(each.note, found, repository, judgements, thresholds)
         for each, found in zip(notes, hits, strict=True)
     ]
-
-
-def stack(recalled: Sequence[Recalled]) -> tuple[Float32, np.ndarray[tuple[int], np.dtype[np.int64]]]:
-    """All candidates' evidence as float32[rows, features], and the note of each row, int64[rows]."""
-    notes = np.repeat(np.arange(len(recalled)), [len(each.tags) for each in recalled])
-    return np.concatenate([each.evidence for each in recalled]), notes

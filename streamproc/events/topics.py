@@ -107,7 +107,3 @@ class TopicNames:
     def notes_dead(self) -> str:
         """Dead letters."""
         return f"{self.prefix}notes.dead"
-
-    def without_prefix(self, name: str) -> str:
-        """The name as the design gives it."""
-        return name.removeprefix(self.prefix)

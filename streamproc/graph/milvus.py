@@ -15,6 +15,7 @@ from pymilvus import MilvusClient
 from pymilvus.exceptions import ConnectionConfigException, MilvusException, ParamError
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from streamproc.config import Settings
 from streamproc.errors import (
     DeadlineError,
     DependencyDownError,
@@ -61,6 +62,13 @@ class GraphAddress:
     token: str = ""
     timeout_seconds: float = 10.0
     topic_prefix: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "GraphAddress":
+        """The address that the settings name."""
+        return cls(
+            settings.milvus_uri, settings.milvus_token, settings.milvus_timeout_seconds, settings.topic_prefix
+        )
 
     @property
     def is_local(self) -> bool:

@@ -21,7 +21,7 @@ from streamproc.inference.marker_tokens import MarkerTokenizer
 from streamproc.inference.onnx_marker import OnnxMarkerTagger
 from streamproc.inference.pool import WorkPool
 from streamproc.inference.protocols import Encoded, Float32, Models, Tagger, TaggingRequest
-from streamproc.inference.rows import evidence_rows, judge_rows, per_request
+from streamproc.inference.rows import evidence_rows, judge_rows, per_request, pooled
 from streamproc.inference.session import open_session
 from streamproc.inference.tokenization import WindowTokenizer
 
@@ -157,15 +157,14 @@ class OnnxEncoder:
         return Encoded(vectors, truncated)
 
     def _vector(self, windows: Sequence[np.ndarray[Any, np.dtype[np.int64]]]) -> Float32:
-        rows = [
-            self._session.run(["embedding"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
-            for ids in windows
-        ]
-        if len(rows) == 1:
-            only: Float32 = rows[0]
-            return only
-        mean: Float32 = np.mean(rows, axis=0)
-        return mean / np.float32(np.linalg.norm(mean))
+        return pooled(
+            [
+                self._session.run(["embedding"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][
+                    0
+                ]
+                for ids in windows
+            ]
+        )
 
 
 class OnnxTagger:

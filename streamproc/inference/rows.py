@@ -1,4 +1,4 @@
-"""Requests as rows: the candidates of many notes in one array, and back.
+"""Requests as rows: the candidates of many notes in one array, and back; a text's windows as one vector.
 
 Tagger and calibrator treat every row on its own, so the candidates of a whole batch go through one run.
 """
@@ -10,7 +10,7 @@ import numpy as np
 
 from streamproc.inference.protocols import Float32, TaggingRequest
 
-__all__ = ["evidence_rows", "judge_rows", "per_request"]
+__all__ = ["evidence_rows", "judge_rows", "per_request", "pooled"]
 
 
 def evidence_rows(requests: Sequence[TaggingRequest], features: int) -> Float32:
@@ -40,3 +40,15 @@ def per_request(rows: Float32, requests: Sequence[TaggingRequest]) -> list[Float
     """Results of rows, float32[rows], as one array float32[candidates] a request."""
     ends = list(accumulate(len(request.candidates) for request in requests))
     return np.split(rows, ends[:-1])
+
+
+def pooled(windows: Sequence[Float32] | Float32) -> Float32:
+    """The vector of a text from those of its windows, float32[dimension], of unit length: their mean.
+
+    Args:
+        windows: at least one, each of unit length.
+    """
+    if len(windows) == 1:
+        return windows[0]
+    mean: Float32 = np.mean(windows, axis=0)
+    return mean / np.float32(np.linalg.norm(mean))

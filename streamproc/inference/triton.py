@@ -27,7 +27,7 @@ from streamproc.inference.model_repository import (
 )
 from streamproc.inference.pool import WorkPool
 from streamproc.inference.protocols import Encoded, Float32, Models, Tagger, TaggingRequest
-from streamproc.inference.rows import evidence_rows, judge_rows, per_request
+from streamproc.inference.rows import evidence_rows, judge_rows, per_request, pooled
 from streamproc.inference.tokenization import TokenizedText, WindowTokenizer
 from streamproc.inference.triton_connection import TritonConnection
 from streamproc.inference.triton_marker import TritonMarkerTagger
@@ -144,7 +144,7 @@ class TritonEncoder:
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
         ends = accumulate((len(text.windows) for text in tokenized), initial=0)
         for position, (start, end) in enumerate(pairwise(ends)):
-            vectors[position] = _pooled(rows[start:end])
+            vectors[position] = pooled(rows[start:end])
         return Encoded(vectors, np.array([text.truncated for text in tokenized], dtype=np.bool_))
 
     async def close(self) -> None:
@@ -215,11 +215,3 @@ async def _infer_rows(connection: TritonConnection, model: str, name: str, rows:
         [connection.infer(model, {name: rows[start : start + MAX_CANDIDATE_ROWS]}) for start in starts]
     )
     return np.concatenate(answers) if answers else np.empty(0, dtype=np.float32)
-
-
-def _pooled(rows: Float32) -> Float32:
-    if len(rows) == 1:
-        only: Float32 = rows[0]
-        return only
-    mean: Float32 = np.mean(rows, axis=0)
-    return mean / np.float32(np.linalg.norm(mean))

@@ -23,7 +23,6 @@ __all__ = [
     "COMMITTED_LAG",
     "COMMIT_STANDSTILL_SECONDS",
     "CONFIDENCE",
-    "CONTENT_TYPE",
     "DEAD_LETTERS",
     "EMITTED_PATHS",
     "EVENTS",
@@ -48,7 +47,6 @@ __all__ = [
     "render",
 ]
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 REGISTRY = CollectorRegistry()
 # A series more for each counter and histogram, which nothing here reads.

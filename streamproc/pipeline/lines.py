@@ -63,6 +63,8 @@ async def tag_lines(
     finally:
         for task in working:
             task.cancel()
+        # Whoever asked closes the graph next: nothing may still be reading it.
+        await asyncio.gather(*working, return_exceptions=True)
 
 
 def _batches(lines: Iterable[Line], file_name: str, batch_size: int, limits: Limits) -> Iterator[_Batch]:

@@ -81,8 +81,8 @@ async def demonstration(
         )
         parts = await open_parts(embedded)
         worker = EmbeddedWorker(embedded, parts)
-        await worker.start()
         try:
+            await worker.start()
             await worker.wait_ready()
             async with Demonstration(embedded, worker, parts, show) as running:
                 running.start_up_seconds = time.monotonic() - began

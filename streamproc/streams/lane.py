@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -28,7 +28,7 @@ from streamproc.streams.gate import Gate
 from streamproc.streams.ledger import OffsetLedger, Ticket
 from streamproc.streams.outputs import Outputs
 
-__all__ = ["DEAD", "Lane", "LaneSize", "Prepared", "Work", "dead"]
+__all__ = ["DEAD", "Alone", "Lane", "LaneSize", "Prepared", "Work", "dead"]
 
 log = structlog.get_logger(__name__)
 
@@ -46,6 +46,22 @@ class Prepared:
     outputs: tuple[OutputRecord, ...]
     outcome: str
     state: Any = None
+
+
+class Alone(Protocol):
+    """Which records are to be taken alone, because a process may have ended with them."""
+
+    def suspected(self, ticket: Ticket) -> bool:
+        """Whether this is one of them."""
+        ...
+
+    async def begin(self, ticket: Ticket) -> Cause | None:
+        """Announce one; returns why it is dead instead, or None. Nothing else is under way."""
+        ...
+
+    async def end(self) -> None:
+        """What was begun is done."""
+        ...
 
 
 class Work(Protocol):
@@ -99,8 +115,10 @@ class Lane:
         dependencies: Dependencies,
         gate: Gate,
         clock: Clock,
+        alone: Alone | None = None,
     ) -> None:
         self._work = work
+        self._alone = alone
         self._ledger = ledger
         self._outputs = outputs
         self._dependencies = dependencies
@@ -172,15 +190,44 @@ class Lane:
             except BaseException:
                 self._slots.release()
                 raise
-            task = group.create_task(self._carry(taken, delivery), name=f"{self.name} batch")
-            self._under_way.add(task)
-            task.add_done_callback(self._finished)
+            if self._alone is None or not any(self._alone.suspected(ticket) for ticket, _ in taken):
+                self._start(group, self._carry(taken, delivery))
+                continue
+            self._slots.release()
+            await self._until_idle()
+            for each in taken:
+                await self._gate.wait_open()
+                await self._one_alone(group, each, delivery, self._alone)
+
+    async def _one_alone(
+        self, group: asyncio.TaskGroup, taken: tuple[Ticket, InputRecord], delivery: Delivery, alone: Alone
+    ) -> None:
+        ticket, _ = taken
+        suspected = alone.suspected(ticket)
+        verdict = await alone.begin(ticket) if suspected else None
+        await self._slots.acquire()
+        self._start(group, self._carry([taken], delivery, verdict))
+        await self._until_idle()
+        if suspected:
+            await alone.end()
+
+    def _start(self, group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> None:
+        """Let a batch get under way; holds a slot on entry."""
+        task = group.create_task(work, name=f"{self.name} batch")
+        self._under_way.add(task)
+        task.add_done_callback(self._finished)
+
+    async def _until_idle(self) -> None:
+        while self._under_way:
+            await asyncio.wait(self._under_way)
 
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._under_way.discard(task)
         self._slots.release()
 
-    async def _carry(self, taken: Sequence[tuple[Ticket, InputRecord]], delivery: Delivery) -> None:
+    async def _carry(
+        self, taken: Sequence[tuple[Ticket, InputRecord]], delivery: Delivery, verdict: Cause | None = None
+    ) -> None:
         # A partition may have been lost while its records waited in the batcher.
         kept = [(ticket, record) for ticket, record in taken if not ticket.dropped]
         if not kept:
@@ -192,7 +239,11 @@ class Lane:
         try:
             async with self._preparing:
                 began = self._clock.monotonic()
-                batch.prepared = list(await self._work.prepare([record for _, record in kept]))
+                records = [record for _, record in kept]
+                if verdict is None:
+                    batch.prepared = list(await self._work.prepare(records))
+                else:
+                    batch.prepared = [dead(self._outputs, record, verdict) for record in records]
                 metrics.STAGE_SECONDS.labels(self.name, "process").observe(self._clock.monotonic() - began)
             if previous is not None:
                 await previous.queued.wait()

@@ -92,6 +92,10 @@ class OffsetLedger:
             if lane.committable is not None and lane.committable != lane.committed
         }
 
+    def begin_at(self, ticket: Ticket) -> None:
+        """The oldest record in flight of its partition is this one: what comes before it may be committed."""
+        self._lanes[ticket.partition].committable = ticket.offset
+
     def committed(self, offsets: Mapping[Partition, int]) -> None:
         """The group has stored these offsets."""
         for partition, offset in offsets.items():

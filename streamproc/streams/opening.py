@@ -59,16 +59,7 @@ async def _opened(settings: Settings, bundle: Bundle, opened: contextlib.AsyncEx
     if shadow is not None:
         opened.push_async_callback(shadow.close)
     encoder = bundle.manifest.encoder
-    graph = await MilvusGraph.open(
-        GraphAddress(
-            settings.milvus_uri,
-            settings.milvus_token,
-            settings.milvus_timeout_seconds,
-            settings.topic_prefix,
-        ),
-        encoder.float_sha256,
-        encoder.dimension,
-    )
+    graph = await MilvusGraph.open(GraphAddress.of(settings), encoder.float_sha256, encoder.dimension)
     opened.push_async_callback(graph.close)
     knowledge = Knowledge()
 

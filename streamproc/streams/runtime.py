@@ -27,11 +27,12 @@ from streamproc.streams.graphing import GraphingWork
 from streamproc.streams.intake import Intake
 from streamproc.streams.kafka_dependency import KafkaDependency
 from streamproc.streams.lag import Lag, Standstill
-from streamproc.streams.lane import Lane, LaneSize, Work
+from streamproc.streams.lane import Alone, Lane, LaneSize, Work
 from streamproc.streams.ledger import OffsetLedger, Partition
 from streamproc.streams.outputs import Outputs
 from streamproc.streams.parts import Parts
 from streamproc.streams.repository import RepositoryWork
+from streamproc.streams.suspects import Suspects
 from streamproc.streams.tagging import TaggingWork
 from streamproc.streams.tails import Tails
 from streamproc.streams.web import add_routes
@@ -58,7 +59,11 @@ PROBE_SECONDS = 10.0
 LAG_SECONDS = 10.0
 """How often Kafka is asked for the ends of the logs: no oftener than they are scraped."""
 
+IN_FLIGHT_BATCHES = 6
+"""Batches of a lane that may be under way or wait, together: so many records are suspected after an unclean exit."""
+
 HANDOVER = "rebalancing"
+MARKS = "marks"
 STOPPING = "stopping"
 TAILS = "tails"
 VIEW = "view"
@@ -93,15 +98,17 @@ class Runtime:
         self._dependencies = Dependencies(
             (KafkaDependency(settings), *parts.dependencies), self._outages, self._clock
         )
-        self._tagging_gate = Gate(TAILS, VIEW)
+        self._tagging_gate = Gate(TAILS, VIEW, MARKS)
         self._graph_gate = Gate(VIEW)
         self._topics: dict[Gate, list[str]] = {self._tagging_gate: [], self._graph_gate: []}
         self._view_problem = "the graph is not compared with the consumer group's commits yet"
         self._check_view = asyncio.Event()
+        self._find_marks = asyncio.Event()
         self._joined = False
         self._stopping = False
         self.app = create_app(settings, web=web, loop=loop)
         self._commits = Commits(self.app, self._ledger)
+        self._suspects = Suspects(IN_FLIGHT_BATCHES * settings.batch_size, self._commits, self._clock)
         self._intake = Intake(self.app)
         self._standstill = Standstill()
         names = self._outputs.names
@@ -117,6 +124,7 @@ class Runtime:
                 self._tagging_gate,
                 [names.notes_new],
                 overlap=True,
+                alone=self._suspects,
             ),
             self._lane(
                 GraphingWork(parts.graph, self._policy("graph"), self._outputs),
@@ -139,6 +147,7 @@ class Runtime:
             self._pulse,
             self._watch_gaps,
             self._watch_view,
+            self._watch_marks,
             self._watch_dependencies,
             self._watch_lag,
         ]
@@ -170,7 +179,9 @@ class Runtime:
             self._settings.max_attempts,
         )
 
-    def _lane(self, work: Work, gate: Gate, topics: Sequence[str], *, overlap: bool) -> Lane:
+    def _lane(
+        self, work: Work, gate: Gate, topics: Sequence[str], *, overlap: bool, alone: Alone | None = None
+    ) -> Lane:
         self._topics[gate] += topics
         size = LaneSize(self._settings.batch_size, self._settings.linger_seconds)
         if not overlap:
@@ -183,6 +194,7 @@ class Runtime:
             dependencies=self._dependencies,
             gate=gate,
             clock=self._clock,
+            alone=alone,
         )
         subscribe(self.app, work.name, topics, self._agent(lane))
         return lane
@@ -214,6 +226,8 @@ class Runtime:
         # An assignment begins at the committed offsets, whatever had been read before.
         self._ledger.revoke()
         self._joined = True
+        self._tagging_gate.shut(MARKS, "it is not known yet whether the last worker ended as it should")
+        self._find_marks.set()
         self._lift(HANDOVER)
         self._check_view.set()
         log.info("partitions assigned", partitions=len(assigned or ()))
@@ -230,7 +244,9 @@ class Runtime:
         finished = await asyncio.gather(*(lane.drain(patience) for lane in self._lanes))
         if not all(finished):
             log.info("work under way was cancelled; its records are read again", after_seconds=patience)
-        await self._commits.commit(max(1.0, seconds / 2))
+        # What could not be finished in time may hang: whoever reads it again takes it alone.
+        orderly = not self.app.crashed and (all(finished) or bool(self._dependencies.down()))
+        await self._commits.commit(max(1.0, seconds / 2), handing_over=orderly)
         self._ledger.revoke()
 
     async def _pulse(self) -> None:
@@ -323,6 +339,30 @@ class Runtime:
             self._view_problem = ""
             self._tagging_gate.lift(VIEW)
             self._graph_gate.lift(VIEW)
+
+    async def _watch_marks(self) -> None:
+        """After every assignment, find out whether those who had the partitions before ended as they should."""
+        while not self._stopping:
+            await self._find_marks.wait()
+            self._find_marks.clear()
+            generation = self.app.consumer_generation_id
+            try:
+                async with asyncio.timeout(self._settings.session_timeout_seconds):
+                    found = await self._commits.take_up(self._outputs.names.notes_new)
+            except (KafkaError, TimeoutError) as error:
+                log.info("the marks of the last worker cannot be read yet", reason=repr(error))
+                await self._clock.sleep(VIEW_RETRY_SECONDS)
+                self._find_marks.set()
+                continue
+            if self._find_marks.is_set() or generation != self.app.consumer_generation_id:
+                continue
+            unclean = self._suspects.find(found)
+            if unclean:
+                log.warning(
+                    "a worker did not end as it should; the records it had are taken one by one",
+                    partitions=unclean,
+                )
+            self._tagging_gate.lift(MARKS)
 
     async def _find_view_problem(self) -> str:
         names = self._outputs.names

@@ -70,10 +70,10 @@ def run_worker(settings: Settings, opening: Callable[[Settings], Awaitable[Parts
     parts = loop.run_until_complete(_patiently(lambda: opening(settings)))
     try:
         loop.run_until_complete(_patiently(lambda: require_kafka(settings)))
+        runtime = Runtime(settings, parts, loop=loop, web=settings.web_port != 0)
     except BaseException:
         loop.run_until_complete(parts.close())
         raise
-    runtime = Runtime(settings, parts, loop=loop, web=settings.web_port != 0)
     calm_collector()
     worker = _Worker(runtime.app, loop=loop, stdout=sys.stderr, stderr=sys.stderr, redirect_stdouts=False)
     worker.spinner = None

@@ -1,20 +1,8 @@
 import numpy as np
 import pytest
 
-from streamproc.calibration.figures import emitted_error, figures_of, noise_floor
-
-RANDOM = np.random.default_rng(0)
-P = RANDOM.uniform(0.5, 1, 30_000)
-
-
-def test_confidences_that_are_right_show_no_more_than_the_noise_floor():
-    errors = [emitted_error(P[:600], (RANDOM.random(600) < P[:600]).astype(float)) for _ in range(50)]
-    assert np.mean(errors) == pytest.approx(noise_floor(P[:600]), rel=0.1)
-
-
-def test_confidences_that_are_too_high_by_a_tenth_show_it():
-    right = (RANDOM.random(len(P)) < P - 0.1).astype(float)
-    assert emitted_error(P, right) == pytest.approx(0.1, abs=0.01)
+from streamproc.calibration.figures import figures_of
+from streamproc.evaluation.metrics import calibration_noise, expected_calibration_error
 
 
 def test_only_tags_from_a_half_on_are_emitted():
@@ -26,3 +14,12 @@ def test_only_tags_from_a_half_on_are_emitted():
 def test_nothing_emitted_is_no_error():
     found = figures_of([0.1], [False], np.array([0]), 1)
     assert (found.error, found.floor, found.tags_a_note) == (0, 0, 0)
+
+
+def test_error_and_floor_are_those_that_eval_reports():
+    random = np.random.default_rng(0)
+    p = random.uniform(0.5, 1, 200)
+    right = random.random(200) < p
+    found = figures_of(p, right, np.arange(200), 200)
+    assert found.error == expected_calibration_error(p, right)
+    assert found.floor == calibration_noise(p).mean

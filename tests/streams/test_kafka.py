@@ -274,6 +274,42 @@ async def log_of(client):
         yield records[start : start + 256]
 
 
+async def test_a_note_that_kills_every_process_is_dead_the_third_time_and_takes_no_other_along(
+    settings, start
+):
+    pairs = [(note(f"n{i}"), f"n{i}".encode()) for i in range(100)]
+    deadly = {"FIXED_DEADLY": "n50", "batch_size": 8}
+    async with Client(settings) as client:
+        positions = await client.publish_many(client.names.notes_new, pairs)
+        for number in range(3):
+            process = start(number, **deadly)
+            assert await asyncio.to_thread(process.process.wait, 60) == -signal.SIGKILL
+        process = start(3, **deadly)
+        records = await outcome_of_every(client, positions)
+        (dead,) = [record for record in records if record.topic == client.names.notes_dead]
+        letter = read_dead_letter(dead.key, dead.value, dead.headers)
+        assert (dead.key, letter.exception, letter.stage, letter.attempts) == (
+            b"n50",
+            "FatalRecordError",
+            "process",
+            3,
+        )
+        assert process.running()
+        assert await process.terminate() == 0
+    log = (process.log).read_text()
+    assert "did not end as it should" in log
+
+
+async def test_a_worker_that_ends_as_it_should_leaves_nothing_suspected(settings, start):
+    async with Client(settings) as client:
+        for number in range(2):
+            process = start(number)
+            position = await client.publish(client.names.notes_new, note(f"n{number}"), f"n{number}")
+            await outcome_of_every(client, [position])
+            assert await process.terminate() == 0
+            assert b"did not end as it should" not in process.log.read_bytes()
+
+
 async def test_a_broker_that_restarts_in_mid_work_costs_no_note_and_no_worker(settings, start, kafka_server):
     pairs = [(note(f"n{i}"), f"n{i}".encode()) for i in range(1500)]
     async with Client(settings) as client:
@@ -290,7 +326,7 @@ async def test_a_broker_that_restarts_in_mid_work_costs_no_note_and_no_worker(se
         for number in range(50):
             position = await client.publish(client.names.notes_new, note(f"later{number}"), f"later{number}")
             records = await outcome_of_every(client, [position])
-            (applied,) = [
+            *_, applied = [  # it may come out twice: the restart began the work anew
                 json.loads(each.value)["applied"].get("tags", -1)
                 for each in records
                 if source_of(each) == position

@@ -9,12 +9,13 @@ from aiokafka.errors import KafkaTimeoutError, MessageSizeTooLargeError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamproc.errors import SettingsError
+from streamproc.errors import FatalRecordError, SettingsError
 from streamproc.events.position import Source, SourcePosition
 from streamproc.events.record import InputRecord, OutputRecord
 from streamproc.events.topics import TopicNames
 from streamproc.observability.clock import OutageClock, SystemClock
 from streamproc.streams.breaker import Dependencies
+from streamproc.streams.dead_letter import Cause
 from streamproc.streams.delivery import Delivery
 from streamproc.streams.gate import Gate
 from streamproc.streams.lane import Lane, LaneSize, Prepared
@@ -69,9 +70,13 @@ class Echo:
 
     def __init__(self, seconds=0.0):
         self.settled = []
+        self.batches = []
         self.seconds = seconds
+        self.begun = asyncio.Event()
 
     async def prepare(self, records):
+        self.batches.append([each.source.position.offset for each in records])
+        self.begun.set()
         await asyncio.sleep(self.seconds)
         return [
             Prepared(each, (OutputRecord("notes.tagged", each.key, each.value, ()),), "tagged")
@@ -83,7 +88,27 @@ class Echo:
         return ()
 
 
-def build(kafka, work=None, batch_size=4, under_way=4):
+class Suspected:
+    """Some offsets are taken alone; ``dead`` ones are not begun at all."""
+
+    def __init__(self, lane_of, offsets, dead=()):
+        self.lane_of, self.offsets, self.dead = lane_of, set(offsets), set(dead)
+        self.begun, self.ended = [], []
+
+    def suspected(self, ticket):
+        return ticket.offset in self.offsets
+
+    async def begin(self, ticket):
+        assert not self.lane_of()._under_way
+        self.begun.append(ticket.offset)
+        return Cause(FatalRecordError("no"), "process", 3) if ticket.offset in self.dead else None
+
+    async def end(self):
+        assert not self.lane_of()._under_way
+        self.ended.append(self.begun[-1])
+
+
+def build(kafka, work=None, batch_size=4, under_way=4, alone=None):
     clock = QuickClock()
     outages = OutageClock(clock)
     ledger = OffsetLedger(outages.monotonic)
@@ -95,6 +120,7 @@ def build(kafka, work=None, batch_size=4, under_way=4):
         dependencies=Dependencies((kafka,), outages, clock),
         gate=Gate(),
         clock=SystemClock(),
+        alone=alone,
     )
     return lane, ledger
 
@@ -134,6 +160,31 @@ async def test_a_record_is_released_only_when_its_output_is_confirmed():
         await until(lambda: ledger.committable() == {PARTITION: 1})
 
 
+async def test_a_suspected_record_is_begun_when_nothing_is_under_way_and_has_no_company():
+    kafka, work = Kafka(), Echo(seconds=0.002)
+    alone = Suspected(lambda: lane, range(5, 9))
+    lane, ledger = build(kafka, work, alone=alone)
+    async with lane.running(Delivery(kafka)):
+        await feed(lane, ledger, [record(offset) for offset in range(14)])
+        await until(lambda: ledger.committable() == {PARTITION: 14})
+    assert alone.begun == alone.ended == [5, 6, 7, 8]
+    assert all([offset] in work.batches for offset in alone.begun)
+    assert max(map(len, work.batches)) > 1
+    assert [value for _, _, value in kafka.log] == [str(offset).encode() for offset in range(14)]
+
+
+async def test_a_record_that_was_found_deadly_is_a_dead_letter_without_being_begun():
+    kafka, work = Kafka(), Echo()
+    lane, ledger = build(kafka, work, alone=Suspected(lambda: lane, range(3), dead=[1]))
+    async with lane.running(Delivery(kafka)):
+        await feed(lane, ledger, [record(offset) for offset in range(4)])
+        await until(lambda: ledger.committable() == {PARTITION: 4})
+    assert [topic for topic, _, _ in kafka.log] == [
+        *("notes.tagged", "notes.dead", "notes.tagged", "notes.tagged")
+    ]
+    assert [1] not in work.batches
+
+
 async def test_a_gate_that_is_shut_holds_the_work():
     kafka = Kafka()
     lane, ledger = build(kafka)
@@ -171,7 +222,7 @@ async def test_drain_finishes_what_is_under_way_and_forgets_what_waits():
     lane, ledger = build(kafka, work, batch_size=1, under_way=1)
     async with lane.running(Delivery(kafka)):
         await feed(lane, ledger, [record(0), record(1)])
-        await asyncio.sleep(0.01)
+        await work.begun.wait()
         lane._gate.shut("rebalancing", "")
         assert await lane.drain(5)
         ledger_before = ledger.committable()

@@ -38,6 +38,13 @@ def test_what_was_committed_is_not_committed_again():
     assert ledger.committable() == {}
 
 
+def test_what_comes_before_the_oldest_in_flight_may_be_committed_also_where_the_log_has_a_gap():
+    ledger = OffsetLedger(Now())
+    ledger.release(ledger.track(P0, 5))
+    ledger.begin_at(ledger.track(P0, 9))
+    assert ledger.committable() == {P0: 9}
+
+
 def test_a_revoked_partition_releases_nothing_any_more():
     ledger = OffsetLedger(Now())
     old, other = ledger.track(P0, 0), ledger.track(P1, 0)

@@ -1,10 +1,17 @@
-"""Whether a confidence of .9 means nine in ten: calibration error with its noise floor, and the Brier score."""
+"""Confidences against the truth: reliability, the calibration error with its interval and noise floor, the Brier score."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from streamproc.calibration.error import (
+    BINS,
+    bin_starts,
+    expected_calibration_error,
+    in_order,
+    noise_errors,
+)
 from streamproc.evaluation.metrics.bootstrap import Interval
 
 __all__ = [
@@ -17,11 +24,6 @@ __all__ = [
     "expected_calibration_error",
     "reliability",
 ]
-
-Float64 = npt.NDArray[np.float64]
-
-BINS = 15
-"""Of equal mass, over which the calibration error is taken."""
 
 _DRAWS = 1_000
 
@@ -49,27 +51,13 @@ def reliability(confidences: npt.ArrayLike, right: npt.ArrayLike, bins: int = BI
         right: bool[tags].
         bins: number of bins.
     """
-    p, y = _sorted(confidences, right)
-    starts = _starts(len(p), bins)
+    p, y = in_order(confidences, right)
+    starts = bin_starts(len(p), bins)
     return tuple(
         Bin(len(of_p), float(of_p.mean()), float(of_y.mean()))
         for of_p, of_y in zip(np.split(p, starts[1:]), np.split(y, starts[1:]), strict=True)
         if len(of_p)
     )
-
-
-def expected_calibration_error(confidences: npt.ArrayLike, right: npt.ArrayLike, bins: int = BINS) -> float:
-    """ECE over bins of equal mass: mean distance between confidence and share of right, by size of bin.
-
-    Args:
-        confidences: float[tags], within [0, 1].
-        right: bool[tags].
-        bins: number of bins.
-    """
-    p, y = _sorted(confidences, right)
-    if not p.size:
-        return 0.0
-    return float(_errors(p - y, _starts(len(p), bins)))
 
 
 def calibration_interval(
@@ -120,12 +108,7 @@ def calibration_noise(confidences: npt.ArrayLike, *, draws: int = _DRAWS, seed: 
         draws: resamplings.
         seed: of the resampling.
     """
-    p = np.sort(np.asarray(confidences, dtype=float))
-    if not p.size:
-        return Interval(0.0, 0.0, 0.0)
-    starts = _starts(len(p), BINS)
-    random = np.random.default_rng(seed)
-    errors = np.array([_errors(p - (random.random(len(p)) < p), starts) for _ in range(draws)])
+    errors = noise_errors(confidences, draws=draws, seed=seed)
     low, high = np.percentile(errors, [2.5, 97.5])
     return Interval(float(errors.mean()), float(low), float(high))
 
@@ -144,21 +127,3 @@ def brier_skill(confidences: npt.ArrayLike, right: npt.ArrayLike) -> float:
     rate = float(np.asarray(right, dtype=float).mean()) if np.size(right) else 0.0
     constant = rate * (1 - rate)
     return 1 - brier(confidences, right) / constant if constant else 0.0
-
-
-def _sorted(confidences: npt.ArrayLike, right: npt.ArrayLike) -> tuple[Float64, Float64]:
-    p, y = np.asarray(confidences, dtype=float), np.asarray(right, dtype=float)
-    order = np.argsort(p, kind="stable")
-    return p[order], y[order]
-
-
-def _starts(count: int, bins: int) -> npt.NDArray[np.int64]:
-    """Where each bin of equal mass begins, int64[bins]; there is no empty bin."""
-    used = max(min(count, bins), 1)
-    return (np.arange(used) * count) // used
-
-
-def _errors(excess: Float64, starts: npt.NDArray[np.int64]) -> Float64:
-    """ECE of tags in order of confidence from ``confidence - right`` of each."""
-    error: Float64 = np.abs(np.add.reduceat(excess, starts)).sum() / len(excess)
-    return error
