@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -148,6 +148,22 @@ class Settings(BaseSettings):
         """Arguments first, then the environment, then ``streamproc.toml``."""
         del dotenv_settings, file_secret_settings
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @field_validator(
+        "bundle",
+        "calibration",
+        "cache_dir",
+        "kafka_ssl_cafile",
+        "shadow_bundle",
+        "triton_ca_file",
+        mode="before",
+    )
+    @classmethod
+    def _named(cls, value: object) -> object:
+        """An empty path would be the current directory, which nobody means."""
+        if value == "":
+            raise ValueError("it is empty; leave it out or name a path")
+        return value
 
     @property
     def milvus_is_local(self) -> bool:

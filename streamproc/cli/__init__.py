@@ -78,6 +78,9 @@ def main() -> None:
         _fail(f"{error.filename}: {error.strerror}" if error.filename else error.strerror, 1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except SystemExit as ended:
+        # Typer ends with 1 when the reader of our output goes away (head has seen enough): nothing is wrong.
+        sys.exit(0 if isinstance(ended.__context__, BrokenPipeError) else ended.code)
 
 
 def _is_of_a_file(error: OSError) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamproc.config import load_settings
+from streamproc.errors import InputFileError, UserError
 
 if TYPE_CHECKING:  # heavy imports: a quick --help
     from streamproc.evaluation.dataset import Dataset
@@ -24,6 +25,7 @@ __all__ = [
     "Output",
     "open_bundle",
     "prepare_datasets",
+    "require_bundle_output",
     "say",
     "vector_cache",
     "write_bundle",
@@ -60,12 +62,17 @@ def prepare_datasets(
         directories: of the datasets.
         bundle: its encoder embeds them.
         taken: what to take of each; raises where it cannot be used. Asked of all of them before the first is encoded.
+
+    Raises:
+        UserError: one is named twice, or cannot be used.
     """
     from streamproc.evaluation.dataset import read_dataset  # noqa: PLC0415 - a quick --help
     from streamproc.evaluation.prepared import prepare  # noqa: PLC0415 - a quick --help
     from streamproc.inference.onnx import load_encoder  # noqa: PLC0415 - a quick --help
 
     datasets = []
+    if len({directory.resolve() for directory in directories}) < len(directories):
+        raise UserError("a dataset is named twice: name each once")
     for directory in directories:
         say(f"reading {directory}")
         datasets.append(taken(read_dataset(directory)))
@@ -74,6 +81,18 @@ def prepare_datasets(
     prepared = [prepare(dataset, cache) for dataset in datasets]
     encoder.pool.close()
     return prepared
+
+
+def require_bundle_output(output: Path) -> None:
+    """Refuse a directory of a new bundle that holds something else; a bundle that is there is written anew.
+
+    Raises:
+        InputFileError: it is a file, or other files would stand among the bundle's.
+    """
+    if output.exists() and not output.is_dir():
+        raise InputFileError(f"{output} is a file: name a directory for the bundle")
+    if output.is_dir() and any(output.iterdir()) and not (output / "manifest.json").is_file():
+        raise InputFileError(f"{output} is not empty and no bundle: name a new directory for the bundle")
 
 
 def vector_cache(encoder: "Encoder", bundle: "Bundle") -> "VectorCache":

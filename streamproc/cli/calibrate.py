@@ -13,11 +13,13 @@ from streamproc.cli.bundles import (
     Output,
     open_bundle,
     prepare_datasets,
+    require_bundle_output,
     say,
     write_bundle,
 )
+from streamproc.cli.outputs import require_outputs, write_whole
 from streamproc.config import load_settings
-from streamproc.errors import InputFileError, UserError
+from streamproc.errors import UserError
 
 if TYPE_CHECKING:  # heavy imports: a quick --help
     from streamproc.calibration.outside import Twins
@@ -68,6 +70,7 @@ def calibrate_recall(datasets: Datasets, output: Output, bundle: BundleOption = 
 
     Tagger and calibrator were trained on what the old recall brings: train them again afterwards.
     """
+    require_bundle_output(output)
     from streamproc.graph.thresholds import FITTED  # noqa: PLC0415 - a quick --help
     from streamproc.training.fusion import fit_recall, recall_fit  # noqa: PLC0415 - a quick --help
 
@@ -103,7 +106,7 @@ def calibrate_confidence(  # noqa: PLR0917 - the options of a command line
         ),
     ] = 0,
     first_notes: FirstNotes = None,
-    seed: Annotated[int, typer.Option(help="Of these draws.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of these draws.", min=0)] = 0,
     *,
     leave_one_out: LeaveOneOut = False,
 ) -> None:
@@ -122,8 +125,14 @@ def calibrate_confidence(  # noqa: PLR0917 - the options of a command line
         raise UserError("--hold-out-single takes tags out of datasets: name one, not --history")
     if first_notes is not None and chosen is not None:
         raise UserError("--first-notes draws from the train of datasets: name one, not --history")
-    if output.suffix == ".json" and not output.absolute().parent.is_dir():
-        raise InputFileError(f"{output} cannot be written: {output.parent} is not a directory")
+    if leave_one_out and chosen is not None:
+        raise UserError(
+            "--leave-one-out is for datasets: notes of --history are always recalled as if they were new"
+        )
+    if output.suffix == ".json":
+        require_outputs(output, inputs=(tags, history))
+    else:
+        require_bundle_output(output)
     record = (
         _record_of_datasets(
             datasets or [],
@@ -177,6 +186,7 @@ def calibrate_precision(  # noqa: PLR0917 - the options of a command line
         raise UserError(
             f"--review {review:g} is above --target {target:g}: review takes what is not accepted"
         )
+    require_outputs(output, inputs=(tags, history))
     base = load_bundle(load_settings()) if bundle is None else open_bundle(bundle)
     chosen = _chosen(datasets, tags, history)
     if chosen is None:
@@ -194,10 +204,7 @@ def calibrate_precision(  # noqa: PLR0917 - the options of a command line
     if output is None:
         typer.echo(fragment, nl=False)
     else:
-        try:
-            output.write_text(fragment, encoding="utf-8")
-        except OSError as error:
-            raise InputFileError(f"{output} cannot be written: {error.strerror or error}") from None
+        write_whole(output, fragment.encode())
 
 
 def _chosen(datasets: list[Path] | None, tags: Path | None, history: Path | None) -> "LocalFiles | None":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streamproc.cli.outputs import require_outputs, write_whole
 from streamproc.config import Settings, load_settings
 from streamproc.errors import InputFileError, PoisonError
 from streamproc.events.codec import encode
@@ -73,8 +74,7 @@ def demo(
 
     settings = load_settings(topic_prefix="", web_port=0)
     configure_logging("error" if settings.log_level == "info" else settings.log_level)
-    if summary is not None and not summary.parent.is_dir():
-        raise InputFileError(f"{summary} cannot be written: {summary.parent} is not a directory")
+    require_outputs(summary, inputs=(notes, tags, history))
     if notes is not None:
         _require_readable(notes)
     figures = asyncio.run(_demo(_Run(notes, tags, history, once, summary, settings)))
@@ -117,7 +117,7 @@ async def _demo(run: _Run) -> "Summary":
     if run.summary is not None:
         import msgspec  # noqa: PLC0415
 
-        run.summary.write_bytes(msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
+        write_whole(run.summary, msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
     return figures
 
 

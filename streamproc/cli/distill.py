@@ -63,7 +63,7 @@ def distill(  # noqa: PLR0917 - the options of a command line
     notes: Annotated[
         int | None, typer.Option(min=1, help="Label so many notes, drawn at random; all unless given.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the draw.", min=0)] = 0,
     candidates: Annotated[
         int | None,
         typer.Option(

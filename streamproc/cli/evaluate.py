@@ -15,6 +15,7 @@ from streamproc.cli.bundles import (
     vector_cache,
 )
 from streamproc.cli.language_model import LanguageModelName, LanguageModelUrl, missing_rivals, rivals
+from streamproc.cli.outputs import require_outputs, write_whole
 from streamproc.config import FitConfidences, Settings, load_settings
 from streamproc.errors import UserError
 from streamproc.extras import how_to_install
@@ -72,7 +73,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
             min=0,
         ),
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Of the draws of these.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the draws of these.", min=0)] = 0,
     llm: LanguageModelUrl = None,
     llm_model: LanguageModelName = None,
     *,
@@ -108,11 +109,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
 
     if split not in {Split.VALID.value, Split.TEST.value}:
         raise UserError(f"--split is {split!r}: use valid or test")
-    for file in (report, html):
-        if file is not None and not file.absolute().parent.is_dir():
-            raise UserError(f"{file} cannot be written: there is no directory {file.absolute().parent}")
-    if report is not None and html is not None and report.resolve() == html.resolve():
-        raise UserError(f"--report and --html both name {report}: the page would replace the figures")
+    require_outputs(report, html, inputs=(*dataset.glob("*.json*"), calibration))
     trees = tuple(Trees) if first_notes != 0 and _wants_trees(baselines) else ()
     read = read_dataset(dataset)
     if first_notes is not None:
@@ -149,9 +146,9 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
         progress=say,
     )
     if report is not None:
-        _replace(report, msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
+        write_whole(report, msgspec.json.format(msgspec.json.encode(figures), indent=2) + b"\n")
     if html is not None:
-        _replace(html, page(figures).encode())
+        write_whole(html, page(figures).encode())
     show_report(figures, Console())  # last: whoever reads it may go away
 
 
@@ -206,10 +203,3 @@ def _wants_trees(asked: bool | None) -> bool:
     if asked is None and missing:
         say(f"Omikuji is not installed, so its trees are left out; for them: {remedy}")
     return asked is not False and not missing
-
-
-def _replace(file: Path, content: bytes) -> None:
-    """Write a file as a whole or not at all."""
-    scratch = file.with_name(f".{file.name}.partial")
-    scratch.write_bytes(content)
-    scratch.replace(file)

@@ -11,24 +11,13 @@ from streamproc.cli.progress import loading_progress
 from streamproc.cli.published_tags import as_file_of_tags
 from streamproc.cli.running import run
 from streamproc.config import FitConfidences, Settings
-from streamproc.errors import InputFileError
 from streamproc.events.codec import encode
 from streamproc.events.tag import TagChange
 from streamproc.inference.backend import load_bundle, open_models
 from streamproc.pipeline.local import LocalFiles
 from streamproc.pipeline.local_confidences import fit_to_files
 
-__all__ = ["require_writable", "write_calibration"]
-
-
-def require_writable(file: Path) -> None:
-    """Refuse a calibration file that could not be written in the end.
-
-    Raises:
-        InputFileError: its directory does not exist.
-    """
-    if not file.absolute().parent.is_dir():
-        raise InputFileError(f"{file} cannot be written: {file.parent} is not a directory")
+__all__ = ["write_calibration"]
 
 
 def write_calibration(

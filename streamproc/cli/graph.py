@@ -1,5 +1,6 @@
 """``streamproc graph``: the content-tag graph in Milvus."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -181,7 +182,9 @@ async def _list(settings: Settings) -> None:
     from streamproc.inference.backend import load_bundle  # noqa: PLC0415
 
     in_use = load_bundle(settings).manifest.encoder.float_sha256
-    graphs = await stored_graphs(_address(settings))
+    # Opening a .db that is not there would make one.
+    absent = settings.milvus_is_local and not await asyncio.to_thread(Path(settings.milvus_uri).exists)
+    graphs = [] if absent else await stored_graphs(_address(settings))
     if not graphs:
         typer.echo("no graph yet: the first worker makes it", err=True)
     for graph in graphs:

@@ -7,6 +7,7 @@ import typer
 
 from streamproc.cli.bundles import say
 from streamproc.cli.input_records import history_record
+from streamproc.cli.outputs import require_outputs
 from streamproc.cli.publish import publish_knowledge, publish_tags
 from streamproc.cli.record_file import RecordFile
 from streamproc.cli.running import run
@@ -64,15 +65,14 @@ def notes(
 
     Example: streamproc import notes labelled.jsonl
     """
-    from streamproc.cli.first_day import require_writable, write_calibration  # noqa: PLC0415 - a quick --help
+    from streamproc.cli.first_day import write_calibration  # noqa: PLC0415 - a quick --help
     from streamproc.cli.history_labels import look_up_labels  # noqa: PLC0415
     from streamproc.cli.published_tags import published_tags  # noqa: PLC0415
     from streamproc.inference.backend import load_bundle  # noqa: PLC0415
 
     settings = load_settings()
     target = calibration or settings.cache_dir.expanduser() / "calibration.json"
-    if calibration is not None:
-        require_writable(calibration)
+    require_outputs(calibration, inputs=(file,))
     encoder = load_bundle(settings).manifest.encoder.float_sha256
     topic = TopicNames(settings.topic_prefix).graph_notes
     source = RecordFile(file, history_record(topic, settings, file.name, encoder), settings.max_output_bytes)

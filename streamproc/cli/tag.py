@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from streamproc.cli.outputs import require_outputs
 from streamproc.cli.running import ctrl_c_at_once
 from streamproc.config import Settings, load_settings
 from streamproc.errors import InputFileError, SettingsError
@@ -35,8 +36,8 @@ class _Run:
 
     notes: IO[bytes]
     source_name: str
-    output: IO[bytes]
-    dead: IO[bytes] | None
+    output: Path | None
+    dead: Path | None
     settings: Settings
     tags: Path | None
     history: Path | None
@@ -88,7 +89,7 @@ def tag(  # noqa: PLR0917 - the options of a command line
             f"--learn writes to a private graph only, and STREAMPROC_MILVUS_URI = {settings.milvus_uri!r} is a server. "
             "Unset it, or publish the notes with streamproc publish notes."
         )
-    _require_apart(inputs=(Path(notes), tags, history), outputs=(output, dead))
+    require_outputs(output, dead, inputs=(Path(notes), tags, history))
     from streamproc.observability.logging import configure_logging  # noqa: PLC0415 - a quick --help
 
     configure_logging(settings.log_level)
@@ -96,8 +97,8 @@ def tag(  # noqa: PLR0917 - the options of a command line
         run = _Run(
             notes=_opened_input(notes, stack),
             source_name="standard input" if notes == STANDARD_STREAM else notes,
-            output=sys.stdout.buffer if output is None else _opened_output(output, stack),
-            dead=None if dead is None else _opened_output(dead, stack),
+            output=output,
+            dead=dead,
             settings=settings,
             tags=tags,
             history=history,
@@ -150,6 +151,16 @@ async def _tag(run: _Run) -> tuple[int, int]:
 
 
 async def _tag_lines(run: _Run, pipeline: "Pipeline", writer: "GraphWriter | None") -> tuple[int, int]:
+    with contextlib.ExitStack() as stack:
+        # Opening an output empties it: not before everything else is in order.
+        output = _standard(sys.stdout, "output") if run.output is None else _opened_output(run.output, stack)
+        dead = None if run.dead is None else _opened_output(run.dead, stack)
+        return await _write_lines(run, pipeline, writer, output, dead)
+
+
+async def _write_lines(
+    run: _Run, pipeline: "Pipeline", writer: "GraphWriter | None", output: IO[bytes], dead: IO[bytes] | None
+) -> tuple[int, int]:
     from streamproc.pipeline.lines import RejectedLine, tag_lines  # noqa: PLC0415
 
     rejected = tagged = 0
@@ -167,12 +178,12 @@ async def _tag_lines(run: _Run, pipeline: "Pipeline", writer: "GraphWriter | Non
             if isinstance(result, RejectedLine):
                 rejected += 1
                 typer.echo(f"{run.source_name}, line {result.line.number}: {result.reason}", err=True)
-                if run.dead is not None:
-                    run.dead.write(result.line.value + b"\n")
+                if dead is not None:
+                    dead.write(result.line.value + b"\n")
             else:
                 tagged += 1
-                run.output.write(encode(result.tagged) + b"\n")
-        run.output.flush()
+                output.write(encode(result.tagged) + b"\n")
+        output.flush()
         if writer is not None:
             await _learn(writer, [result for result in batch if not isinstance(result, RejectedLine)])
     return rejected, tagged
@@ -191,29 +202,24 @@ async def _learn(writer: "GraphWriter", outcomes: "Sequence[Outcome]") -> None:
         await writer.apply(await writer.plan(records))
 
 
-def _require_apart(inputs: "Sequence[Path | None]", outputs: "Sequence[Path | None]") -> None:
-    """Opening an output empties it: none may be a file that is read, or the other output.
-
-    Raises:
-        InputFileError: one is.
-    """
-    taken = {path.resolve() for path in inputs if path is not None and path.is_file()}
-    for output in outputs:
-        if output is None:
-            continue
-        if output.resolve() in taken:
-            raise InputFileError(f"{output} would be overwritten while it is in use: name another file")
-        if output.is_file() or not output.exists():  # /dev/null may be both
-            taken.add(output.resolve())
-
-
 def _opened_input(notes: str, stack: contextlib.ExitStack) -> IO[bytes]:
     if notes == STANDARD_STREAM:
-        return sys.stdin.buffer
+        return _standard(sys.stdin, "input")
     try:
         return stack.enter_context(Path(notes).open("rb"))
     except OSError as error:
         raise InputFileError(f"{notes} cannot be read: {error.strerror or error}") from None
+
+
+def _standard(stream: TextIO | None, name: str) -> IO[bytes]:
+    """A standard stream; a shell may have closed it, and then Python has none.
+
+    Raises:
+        InputFileError: there is none.
+    """
+    if stream is None:
+        raise InputFileError(f"standard {name} is closed: open it, or name a file")
+    return stream.buffer
 
 
 def _opened_output(path: Path, stack: contextlib.ExitStack) -> IO[bytes]:

@@ -12,6 +12,7 @@ from streamproc.cli.bundles import (
     Output,
     open_bundle,
     prepare_datasets,
+    require_bundle_output,
     say,
     write_bundle,
 )
@@ -70,7 +71,7 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
             min=1,
         ),
     ] = 30,
-    seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of every draw.", min=0)] = 0,
     *,
     read_text: Annotated[
         bool,
@@ -98,6 +99,7 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
         raise UserError(
             f"training needs what is not installed ({error.name}): {how_to_install('train')}"
         ) from None
+    require_bundle_output(output)
     held_out = None if hold_out is None else _fold(hold_out)
     soft = None if teacher is None else TeacherLabels.read(teacher)
     base = open_bundle(bundle)

@@ -69,7 +69,7 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
     ] = 1e-4,
     name: Annotated[str, typer.Option(help="Of the bundle.")] = "encoder",
     version: Annotated[str, typer.Option(help="Of the bundle.")] = "1",
-    seed: Annotated[int, typer.Option(help="Of every draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of every draw.", min=0)] = 0,
 ) -> None:
     """Fine-tune a sentence encoder on pairs of related notes and on their tags.
 

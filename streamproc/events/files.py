@@ -127,7 +127,7 @@ def tag_from_row(row: dict[str, Any]) -> TagChange:
     Raises:
         DecodeError: a field is missing or of a wrong type.
     """
-    name = row.get("name", row.get("tag", row.get("tag_id")))
+    name = next((row[field] for field in ("name", "tag", "tag_id") if row.get(field) is not None), None)
     if not isinstance(name, str) or not name.strip():
         raise DecodeError('a tag needs its name in the field "tag" (or "name")')
     kind = row.get("kind", row.get("type"))

@@ -101,13 +101,18 @@ class Milvus:
         if address.is_local:
             _check_file(Path(address.uri))
         threads = ThreadPoolExecutor(LITE_THREADS if address.is_local else SERVER_THREADS, "milvus")
+        connecting = asyncio.get_running_loop().run_in_executor(threads, _connect, address)
         try:
-            client = await asyncio.get_running_loop().run_in_executor(threads, _connect, address)
+            client = await asyncio.shield(connecting)
             if address.is_local:
                 # A search of this size gains nothing from a second thread, and BLAS and OpenMP threads that wait
                 # for work spin: they took as much of the cores again as the search itself. It holds for the whole process.
                 threadpool_limits(limits=1)
         except BaseException:
+            if address.is_local:
+                # Ctrl-C: a client that still talks to the engine in this process would hold up its end for a minute.
+                with suppress(Exception):
+                    _release(await connecting, address)
             threads.shutdown(wait=False)
             raise
         return cls(address, client, threads)
@@ -138,7 +143,7 @@ class Milvus:
 
     async def close(self) -> None:
         """Let go of the connection; a ``.db`` is flushed and may then be opened by another process."""
-        await asyncio.get_running_loop().run_in_executor(self._threads, self._release)
+        await asyncio.get_running_loop().run_in_executor(self._threads, _release, self._client, self.address)
         self._threads.shutdown(wait=True)
 
     def _attempt(self, function: Callable[..., T], arguments: tuple[object, ...]) -> T:
@@ -152,12 +157,13 @@ class Milvus:
                 self._client.load_collection(collection, timeout=timeout_seconds)
             return function(self._client, timeout_seconds, *arguments)
 
-    def _release(self) -> None:
-        self._client.close()
-        if self.address.is_local:
-            from milvus_lite.server_manager import server_manager_instance  # noqa: PLC0415 - Lite only
 
-            server_manager_instance.release_server(self.address.uri)
+def _release(client: MilvusClient, address: GraphAddress) -> None:
+    client.close()
+    if address.is_local:
+        from milvus_lite.server_manager import server_manager_instance  # noqa: PLC0415 - Lite only
+
+        server_manager_instance.release_server(address.uri)
 
 
 def _in_process(address: GraphAddress) -> Access | None:

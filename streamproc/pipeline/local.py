@@ -97,7 +97,7 @@ class LocalGraph:
         if not unknown:
             return ""
         return (
-            f"{len(unknown)} of {len(labels)} labels in the history name no tag of the repository and count for nothing, "
+            f"{len(unknown)} of {len(labels)} labels in the history name no active tag of the repository and count for nothing, "
             f"such as {unknown[0]!r}: a tag goes by its tag_id, or by its exact name if it has none"
         )
 

@@ -184,7 +184,7 @@ def test_other_readers_of_datasets_write_nothing_either(runner, hobbies, tmp_pat
 def test_a_file_that_cannot_be_written_is_told_before_the_work(runner, hobbies, tmp_path):
     error = runner.invoke(app, ["eval", str(hobbies), "--html", str(tmp_path / "no" / "r.html")]).exception
     assert isinstance(error, UserError)
-    assert "there is no directory" in str(error)
+    assert "is not a directory" in str(error)
 
 
 def test_only_valid_and_test_are_scored(runner, hobbies):
@@ -235,4 +235,4 @@ def test_one_file_cannot_be_both_report_and_page(runner, hobbies, tmp_path):
     both = str(tmp_path / "r")
     error = runner.invoke(app, ["eval", str(hobbies), "--report", both, "--html", both]).exception
     assert isinstance(error, UserError)
-    assert "the page would replace the figures" in str(error)
+    assert "would be overwritten" in str(error)

@@ -1,6 +1,7 @@
 """``streamproc graph rebuild``."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from aiokafka import AIOKafkaConsumer
@@ -95,3 +96,10 @@ def test_a_list_of_no_graphs_says_so(runner, uri):
     result = runner.invoke(app, ["list"])
     assert result.exit_code == 0, result.exception
     assert (result.stdout, result.stderr) == ("", "no graph yet: the first worker makes it\n")
+
+
+def test_listing_graphs_makes_none(runner, uri):
+    result = runner.invoke(app, ["list"])
+    assert result.exit_code == 0, result.exception
+    assert "no graph yet" in result.stderr
+    assert not Path(uri).exists()

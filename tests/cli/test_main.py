@@ -40,6 +40,8 @@ def assert_sentence(result, *words):
         ("STREAMPROC_WEB_PORT", "99999"),
         ("STREAMPROC_TOPIC_PREFIX", "a b"),
         ("STREAMPROC_KINDS", "{broken"),
+        ("STREAMPROC_CACHE_DIR", ""),
+        ("STREAMPROC_BUNDLE", ""),
         ("STREAMPROC_KINDS", '{"topic": {"max_tags": -1}}'),
     ],
 )
@@ -145,9 +147,42 @@ def test_a_reader_that_goes_away_ends_the_command_without_a_word(tmp_path, comma
         process.stdout.readline()
         process.stdout.close()
         said = process.stderr.read()
-        assert process.wait(60) in {0, 1}, said  # 1 is click's
+        assert process.wait(60) == 0, said
     assert "Traceback" not in said
     assert "Error" not in said
+
+
+@pytest.mark.parametrize(("stream", "arguments"), [(0, ("tag", "-")), (1, ("tag", "{notes}"))])
+def test_a_standard_stream_that_is_closed_is_a_sentence(tmp_path, stream, arguments):
+    notes = str(sample_file("notes.jsonl"))
+    result = subprocess.run(
+        ["bash", "-c", f'exec "$@" {stream}>&-', "-", sys.executable, "-m", "streamproc"]
+        + [each.format(notes=notes) for each in arguments],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "STREAMPROC_CACHE_DIR": str(tmp_path)},
+        check=False,
+    )
+    assert_sentence(result, f"standard {('input', 'output')[stream]} is closed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seconds", [1.5, 2.0, 2.5, 3.0, 4.0])
+def test_ctrl_c_while_everything_starts_ends_it_soon_and_quietly(tmp_path, seconds):
+    with subprocess.Popen(
+        [sys.executable, "-m", "streamproc", "demo", "--once"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "STREAMPROC_CACHE_DIR": str(tmp_path)},
+    ) as process:
+        time.sleep(seconds)  # wherever that falls
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.wait(30) in {0, 130}
+            assert "Traceback" not in process.stderr.read()
+        finally:
+            process.kill()
 
 
 def test_ctrl_c_while_the_program_loads_is_quiet():

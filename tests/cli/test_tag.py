@@ -193,7 +193,9 @@ def test_labels_that_name_no_tag_are_told(tmp_path):
     history.write_text('{"id": "h", "text": "Tomatoes.", "tags": ["Gardening", "gardening", "Sailing"]}\n')
     asked = ("-", "--tags", tmp_path / "tags.jsonl", "--history", history)
     note = b'{"id": "a", "text": "Tomatoes"}\n'
-    assert "2 of 3 labels in the history name no tag of the repository" in run(*asked, data=note).stderr
+    assert (
+        "2 of 3 labels in the history name no active tag of the repository" in run(*asked, data=note).stderr
+    )
     history.write_text('{"id": "h", "text": "Tomatoes.", "tags": ["Gardening", "t1"]}\n')
     assert "name no tag" not in run(*asked, data=note).stderr
 

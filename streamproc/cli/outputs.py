@@ -1,0 +1,64 @@
+"""Files that a command writes: refused before the work where they cannot be written, and written whole or not at all."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from streamproc.errors import InputFileError
+
+__all__ = ["require_outputs", "write_whole"]
+
+
+def require_outputs(*outputs: Path | None, inputs: Iterable[Path | None] = ()) -> None:
+    """Refuse outputs that would fail in the end, or take the place of what is read.
+
+    Args:
+        outputs: files that will be written; None: not asked for.
+        inputs: files that are read; None: not named.
+
+    Raises:
+        InputFileError: an output is a directory, stands in none that can be written to, or is an input or another output.
+    """
+    taken = {path.resolve() for path in inputs if path is not None and path.is_file()}
+    for output in outputs:
+        if output is None:
+            continue
+        _require_writable(output)
+        if output.resolve() in taken:
+            raise InputFileError(f"{output} would be overwritten while it is in use: name another file")
+        if output.is_file() or not output.exists():  # /dev/null may be several
+            taken.add(output.resolve())
+
+
+def _require_writable(output: Path) -> None:
+    parent = output.absolute().parent
+    if output.is_dir():
+        reason = "it is a directory"
+    elif not parent.is_dir():
+        reason = f"{parent} is not a directory"
+    elif not os.access(output if output.exists() else parent, os.W_OK):
+        reason = "permission denied"
+    else:
+        return
+    raise InputFileError(f"{output} cannot be written: {reason}")
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Write a file so that whoever reads it meanwhile finds the old one or the new one; links and devices stay what they are.
+
+    Raises:
+        InputFileError: it cannot be written.
+    """
+    try:
+        file = file.resolve()
+        if file.exists() and not file.is_file():
+            file.write_bytes(content)
+            return
+        scratch = file.with_name(f".{file.name}.partial")
+        try:
+            scratch.write_bytes(content)
+            scratch.replace(file)
+        finally:
+            scratch.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputFileError(f"{file} cannot be written: {error.strerror or error}") from None
