@@ -11,6 +11,7 @@ import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
@@ -165,6 +166,24 @@ class Settings(BaseSettings):
             raise ValueError("it is empty; leave it out or name a path")
         return value
 
+    @field_validator("kafka_bootstrap", "triton_url")
+    @classmethod
+    def _addressed(cls, value: str) -> str:
+        """Addresses are host:port, several of Kafka with commas between; a client would wait for ever for anything else."""
+        for address in value.split(","):
+            host, _, port = address.strip().rpartition(":")
+            if "/" in address or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+                raise ValueError(f"{address.strip()!r} is not host:port")
+        return value
+
+    @field_validator("milvus_uri")
+    @classmethod
+    def _located(cls, value: str) -> str:
+        """A path, or a scheme with a host behind it."""
+        if "://" in value and not urlsplit(value).hostname:
+            raise ValueError("it names no host; give http://host:19530, or the path of a .db")
+        return value
+
     @property
     def milvus_is_local(self) -> bool:
         """Whether the graph is a Milvus Lite file, which only one process may open."""
@@ -185,11 +204,15 @@ def load_settings(**overrides: object) -> Settings:
     try:
         settings = Settings(**overrides)  # type: ignore[arg-type]
         _require_known_names()
+        if "min_confidence" not in overrides:
+            _require_room_for_review(settings)
     except ValidationError as error:
         first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
+        name, *inside = map(str, first["loc"])
+        within = f" ({'.'.join(inside)})" if inside else ""
+        reason = first["msg"].removeprefix("Value error, ")
         raise SettingsError(
-            f"{PREFIX}{name.upper()} = {first['input']!r} cannot be used: {first['msg'].lower()}. "
+            f"{PREFIX}{name.upper()}{within} = {first['input']!r} cannot be used: {reason[:1].lower()}{reason[1:]}. "
             "Set it in the environment or in streamproc.toml."
         ) from None
     except UnreadableSettingError as error:
@@ -205,6 +228,25 @@ def load_settings(**overrides: object) -> Settings:
             f"streamproc.toml cannot be read: {error}. Correct the file or remove it."
         ) from None
     return settings
+
+
+def _require_room_for_review(settings: Settings) -> None:
+    """Refuse a review band that is empty: it goes from its threshold up to the one from which tags are emitted.
+
+    Raises:
+        SettingsError: it is.
+    """
+    rules = [("", settings.min_confidence, settings.review_confidence)]
+    for kind, rule in settings.kinds.items():
+        emitted = settings.min_confidence if rule.min_confidence is None else rule.min_confidence
+        rules.append((f" for {kind}", emitted, rule.review_confidence))
+    for whose, emitted, review in rules:
+        if review is not None and review > emitted:
+            raise SettingsError(
+                f"review_confidence{whose} is {review:g} and min_confidence {emitted:g}: people review what lies between, so the "
+                "former must not be above the latter. Correct STREAMPROC_REVIEW_CONFIDENCE, STREAMPROC_MIN_CONFIDENCE or "
+                "STREAMPROC_KINDS."
+            )
 
 
 def _require_known_names() -> None:

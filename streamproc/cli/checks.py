@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from streamproc.config import Inference, Settings
-from streamproc.errors import DependencyDownError, GraphMismatchError, SettingsError, StreamprocError
+from streamproc.errors import GraphMismatchError, SettingsError, StreamprocError
 from streamproc.events.topics import TopicNames
 from streamproc.graph.inspection import GraphInspection, GraphState, inspect_graph
 from streamproc.graph.milvus import GraphAddress
@@ -163,9 +163,4 @@ async def _graph(settings: Settings) -> str:
 
 async def _inspected(settings: Settings) -> GraphInspection:
     encoder = load_bundle(settings).manifest.encoder
-    try:
-        return await inspect_graph(GraphAddress.of(settings), encoder.float_sha256, encoder.dimension)
-    except DependencyDownError as error:
-        raise DependencyDownError(
-            "Milvus", f"{error.__cause__ or error}. Start it, or correct STREAMPROC_MILVUS_URI."
-        ) from error
+    return await inspect_graph(GraphAddress.of(settings), encoder.float_sha256, encoder.dimension)

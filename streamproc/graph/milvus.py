@@ -37,6 +37,15 @@ LITE_THREADS = 1
 """Milvus Lite is Python in this process: a second thread gains nothing, and while one flushes, rows on
 their way from memory to a file are seen by no other. One at a time also keeps writes in order."""
 
+_CHANNEL = {
+    # gRPC waits up to two minutes before it connects anew; a server that is back must be found soon.
+    "grpc.initial_reconnect_backoff_ms": 100,
+    "grpc.max_reconnect_backoff_ms": 500,
+    "grpc.min_reconnect_backoff_ms": 5_000,  # despite its name: how long one attempt to connect may take
+    # Channels of one process share connections by default, and with them the pause before a new one.
+    "grpc.use_local_subchannel_pool": 1,
+}
+
 _NOT_FOUND = 100
 """Milvus' code for a collection that does not exist."""
 
@@ -176,7 +185,9 @@ def _in_process(address: GraphAddress) -> Access | None:
 
 def _connect(address: GraphAddress) -> MilvusClient:
     try:
-        return MilvusClient(uri=address.uri, token=address.token, timeout=address.timeout_seconds)
+        return MilvusClient(
+            uri=address.uri, token=address.token, timeout=address.timeout_seconds, grpc_options=_CHANNEL
+        )
     except (ConnectionConfigException, ValueError) as error:
         if not address.is_local:
             raise SettingsError(
@@ -242,4 +253,6 @@ def _translated(error: Any, address: GraphAddress) -> StreamprocError:
         or (address.is_local and not isinstance(code, grpc.StatusCode))
     ):
         return TransientError(f"Milvus at {address.uri} refused a request: {message}")
-    return DependencyDownError("Milvus", f"{address.uri}: {message}")
+    return DependencyDownError(
+        "Milvus", f"{address.uri}: {message}. Start it, or correct STREAMPROC_MILVUS_URI."
+    )

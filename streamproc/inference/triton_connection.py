@@ -17,6 +17,7 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Never
 
 import numpy as np
@@ -102,6 +103,7 @@ class TritonConnection:
 
     def __init__(self, settings: Settings, models: Sequence[ServedModel]) -> None:
         self._settings = settings
+        _require_readable(settings.triton_ca_file)
         self._models = {model.name: model for model in models}
         for name in self._models:
             REJECTIONS.labels(name)  # at 0 from the first scrape on: a rate misses what a series is born with
@@ -274,18 +276,23 @@ class TritonConnection:
     def _connected(self) -> Any:
         if self._client is None:
             ca_file = self._settings.triton_ca_file
-            try:
-                self._client = InferenceServerClient(
-                    self._settings.triton_url,
-                    ssl=self._settings.triton_tls or ca_file is not None,
-                    root_certificates=ca_file,
-                    channel_args=_CHANNEL,
-                )
-            except OSError as error:
-                raise SettingsError(
-                    f"STREAMPROC_TRITON_CA_FILE = {ca_file} cannot be read: {error.strerror}"
-                ) from error
+            self._client = InferenceServerClient(
+                self._settings.triton_url,
+                ssl=self._settings.triton_tls or ca_file is not None,
+                root_certificates=ca_file,
+                channel_args=_CHANNEL,
+            )
         return self._client
+
+
+def _require_readable(ca_file: Path | None) -> None:
+    try:
+        if ca_file is not None:
+            ca_file.open("rb").close()
+    except OSError as error:
+        raise SettingsError(
+            f"STREAMPROC_TRITON_CA_FILE = {ca_file} cannot be read: {error.strerror}"
+        ) from None
 
 
 def identities(config: Any) -> dict[str, str]:

@@ -12,6 +12,8 @@ class Vitals:
 
     group_joined: bool
     """Whether the consumer group gave this worker an assignment; an empty one counts."""
+    topics_missing: tuple[str, ...]
+    """Topics that are to be read and do not exist."""
     tails_behind: tuple[str, ...]
     """Tailed topics that are not caught up."""
     view_problem: str
@@ -66,6 +68,7 @@ def judge(vitals: Vitals, stuck_seconds: float) -> Health:
     not_ready = list(not_live)
     if not vitals.group_joined:
         not_ready.append("the consumer group has not given this worker its partitions yet")
+    not_ready += [f"{topic} does not exist: streamproc topics create" for topic in vitals.topics_missing]
     not_ready += [f"{topic} is not read to its end yet" for topic in vitals.tails_behind]
     if vitals.view_problem:
         not_ready.append(vitals.view_problem)

@@ -9,6 +9,8 @@ import structlog
 
 __all__ = ["configure_logging"]
 
+SELDOM_SECONDS = 60.0
+
 QUIET = (
     *("aiokafka", "faust", "mode", "asyncio", "aiohttp", "pymilvus", "milvus_lite"),
     # Faust's parts log under the modules of their subclasses.
@@ -47,6 +49,7 @@ def configure_logging(level: str) -> None:
     else:
         final += [structlog.processors.format_exc_info, _event_first, structlog.processors.JSONRenderer()]
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_Seldom("aiokafka"))
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=final))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -54,6 +57,29 @@ def configure_logging(level: str) -> None:
     logging.getLogger("streamproc").setLevel(level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+
+
+class _Seldom(logging.Filter):
+    """Lets a library say the same thing once a minute: while Kafka is away aiokafka tells of every attempt."""
+
+    def __init__(self, library: str) -> None:
+        super().__init__()
+        self._library = library
+        self._last: dict[tuple[str, int, object], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] != self._library:
+            return True
+        # The message before its values are put in: these differ from attempt to attempt.
+        what = (record.name, record.levelno, record.msg)
+        said, silent = self._last.get(what, (-SELDOM_SECONDS, 0))
+        if record.created - said < SELDOM_SECONDS:
+            self._last[what] = (said, silent + 1)
+            return False
+        self._last[what] = (record.created, 0)
+        if silent:
+            record.msg = f"{record.msg} (and {silent} times more since it was said last)"
+        return True
 
 
 def _event_first(

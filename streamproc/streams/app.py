@@ -7,7 +7,7 @@ decides what is committed.
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import faust
@@ -18,9 +18,10 @@ from streamproc.streams.connection import client_options
 from streamproc.streams.delivery import Producer
 from streamproc.streams.fast_consumer import FastApp
 
-__all__ = ["StreamApp", "consumer_thread", "create_app", "producer_of", "subscribe"]
+__all__ = ["StreamApp", "consumer_thread", "create_app", "missing_topics", "producer_of", "subscribe"]
 
 MAX_POLL_RECORDS = 500
+METADATA_MS = 10_000
 
 BUFFERED_RECORDS = 6 * MAX_POLL_RECORDS
 """A queue that is full stops the one fetch loop for every agent; pressure is signalled at 80 % of it, and what a
@@ -86,6 +87,8 @@ def create_app(settings: Settings, *, web: bool, loop: asyncio.AbstractEventLoop
         # An outage of a dependency may be long; the worker stays in the group meanwhile (default: 1,000 s).
         broker_max_poll_interval=86_400.0,
         broker_max_poll_records=MAX_POLL_RECORDS,
+        # Topics and partitions that are made after the start are read within seconds (default: 5 minutes).
+        consumer_metadata_max_age_ms=METADATA_MS,
         broker_session_timeout=session_seconds,
         broker_heartbeat_interval=session_seconds / 10,
         broker_request_timeout=1.5 * session_seconds,
@@ -127,6 +130,14 @@ def producer_of(app: StreamApp) -> Producer:
 def consumer_thread(app: StreamApp) -> Any:
     """The thread of a running app in which aiokafka's consumer lives; calls to it go through ``call_thread``."""
     return app.consumer._thread  # noqa: SLF001 - Faust offers no other way to it
+
+
+def missing_topics(app: StreamApp, topics: Iterable[str]) -> tuple[str, ...]:
+    """Those of the topics that the cluster does not have, as far as a running app knows."""
+    consumer = getattr(consumer_thread(app), "_consumer", None)
+    return tuple(
+        topic for topic in topics if consumer is not None and not consumer.partitions_for_topic(topic)
+    )
 
 
 def subscribe(

@@ -61,6 +61,8 @@ class Breaker:
         """
         try:
             await self._dependency.check()
+        except DependencyDownError:
+            raise
         except TransientError as error:
             raise DependencyDownError(self._dependency.name, str(error)) from error
 
@@ -70,6 +72,11 @@ class Breaker:
         Returns:
             whether a probe found it down; False: it answered the first one.
         """
+        # Shielded: one waiter that is cancelled (a revoked partition) must not end the others' probe.
+        return await asyncio.shield(self.open(reason))
+
+    def open(self, reason: str) -> "asyncio.Task[bool]":
+        """Hold the dependency to be down, if it is not yet; the task ends when it answers again."""
         if self._probe is None:
             self.reason = reason
             self._outages.stop()
@@ -79,8 +86,7 @@ class Breaker:
                 "dependency is down; intake waits for it", dependency=self._dependency.name, reason=reason
             )
             self._probe = asyncio.create_task(self._until_up(), name=f"probe of {self._dependency.name}")
-        # Shielded: one waiter that is cancelled (a revoked partition) must not end the others' probe.
-        return await asyncio.shield(self._probe)
+        return self._probe
 
     async def _until_up(self) -> bool:
         began = self._clock.monotonic()
@@ -131,6 +137,15 @@ class Dependencies:
             except DependencyDownError as error:
                 return error
         return None
+
+    async def notice(self) -> None:
+        """Probe those that are held to be up; from now on what does not answer is held to be down."""
+        for breaker in self._breakers.values():
+            if not breaker.is_open:
+                try:
+                    await breaker.check()
+                except DependencyDownError as error:
+                    breaker.open(str(error))
 
     async def wait_until_up(self, error: DependencyDownError) -> bool:
         """Wait until the dependency that the error names is back; one that cannot be probed gets a pause.

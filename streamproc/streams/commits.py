@@ -89,7 +89,8 @@ class Commits:
             marked = {Partition(*each): Commit(offset, AT_WORK) for each, offset in begins.items()}
             # One that was announced stays so until it is begun again: this process, too, may end before.
             marked |= {each: Commit(at.offset, at.mark or AT_WORK) for each, at in found.items()}
-            await self._store(marked)
+            if marked:  # a worker may be given no partition
+                await self._store(marked)
             self._marked = marked
         return found
 

@@ -5,6 +5,7 @@
   every dependency is healthy, the batch is halved again and again, and a record that fails alone is poison. One bad
   record never takes its neighbours along.
 * *Dependency down* is nobody's fault: everybody waits for it behind its breaker, and no attempt counts.
+* A *graph that is lost* while the worker runs is nobody's fault either: a person must build it again, and it is waited for.
 * A dependency that *answers probes and still refuses*, again and again, may be half down, or choke on one record. The
   batch is halved here, too; a record is poison only if it alone is refused while others of its batch went through.
 """
@@ -20,6 +21,7 @@ import structlog
 from streamproc.errors import (
     DeadlineError,
     DependencyDownError,
+    GraphMismatchError,
     PoisonError,
     RepeatedFailureError,
     UserError,
@@ -65,6 +67,8 @@ class FailurePolicy:
     clock: Clock
     attempt_seconds: float
     max_attempts: int
+    when_lost: Callable[[GraphMismatchError], Awaitable[None]] | None = None
+    """Returns when the graph is there again; None: its loss ends the work."""
     backoff: Backoff = field(default_factory=Backoff)
     chance: random.Random = field(default_factory=random.Random)
 
@@ -78,7 +82,7 @@ class FailurePolicy:
             work: gives one result for each item, in order; safe to repeat.
 
         Raises:
-            UserError: a person must act (the graph is another's, the bundle is broken): no record is at fault.
+            UserError: a person must act (the bundle is broken): no record is at fault.
         """
         results = await self._carry(list(items), work, self.max_attempts)
         while any(isinstance(result, _Refused) for result in results):
@@ -119,6 +123,10 @@ class FailurePolicy:
                 return list(error)
             if isinstance(error, PoisonError):
                 return [Failed(error, attempt)] if alone else None
+            if isinstance(error, GraphMismatchError) and self.when_lost is not None:
+                attempt -= 1
+                await self.when_lost(error)
+                continue
             if isinstance(error, DependencyDownError):
                 attempt -= 1
                 refusals = 0 if await self.dependencies.wait_until_up(error) else refusals + 1
@@ -151,6 +159,10 @@ class FailurePolicy:
         try:
             async with asyncio.timeout(self.attempt_seconds):
                 return await work(items)
+        except GraphMismatchError as error:
+            if self.when_lost is None:
+                raise
+            return error
         except UserError:
             raise
         except TimeoutError:

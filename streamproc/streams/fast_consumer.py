@@ -72,6 +72,9 @@ ASSIGNING_SECONDS = 0.02
 SEEK_AGAIN_SECONDS = 0.5
 """How long to wait after a seek that failed: a rebalance is under way, or the broker is down."""
 
+STOP_SECONDS = 5.0
+"""How long a consumer may take to leave its group; a broker that is away never answers."""
+
 Deliver = Callable[[Sequence[Any]], None]
 
 
@@ -143,6 +146,15 @@ class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - read when the consumer starts
         return consumer
+
+    async def on_thread_stop(self) -> None:
+        """Extend ``AIOKafkaConsumerThread.on_thread_stop``: let nothing escape, and end in time.
+
+        While the broker is away aiokafka's fetcher passes on the cancellation of its own task; mode takes it for the
+        thread's, never tells of its end, and waits for that for a minute.
+        """
+        with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+            await asyncio.wait_for(super().on_thread_stop(), STOP_SECONDS)
 
     async def seek_to_committed(self) -> Mapping[TP, int | None]:
         """Extend ``AIOKafkaConsumerThread.seek_to_committed``: without a commit, to the begin of the log.

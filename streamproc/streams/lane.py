@@ -276,15 +276,17 @@ class Lane:
     async def _deliver(self, batch: _Batch, previous: _Batch | None, delivery: Delivery) -> None:
         """Send and confirm a batch; holds ``_sending`` on entry."""
         began = self._clock.monotonic()
+        # Whether what comes before may be sent again after ours; what is confirmed by now is not.
+        overtaking = previous is not None and not previous.confirmed.is_set()
         try:
             records = _records(batch)
             sent = await delivery.send(records)
         finally:
             self._sending.release()
         done = await self._confirm(batch, records, sent, delivery)
-        if previous is not None:
+        if previous is not None and overtaking:
             await previous.confirmed.wait()
-            # What came before was sent again, after ours: ours again too, so that the last record of a key stands last.
+            # It was sent again, after ours: ours again too, so that the last record of a key stands last.
             done = done and not previous.repeated
         while not done:
             batch.repeated = True

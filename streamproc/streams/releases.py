@@ -103,6 +103,11 @@ class Releases:
         self.weights_hash = first.models.encoder.weights_hash
         WAITING.set(0)
 
+    @property
+    def bundle(self) -> Bundle:
+        """The one in use."""
+        return self._current.bundle
+
     async def tag(self, notes: Sequence[SourcedNote]) -> list[Outcome]:
         """Give the outcome of each note, in order."""
         async with self._using() as release:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -9,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from streamproc import __version__
 from streamproc.config import Settings
-from streamproc.errors import TransientError
+from streamproc.errors import GraphMismatchError, TransientError
 from streamproc.events.codec import Limits
 from streamproc.events.position import Source, SourcePosition
 from streamproc.events.record import InputRecord
@@ -17,7 +18,7 @@ from streamproc.graph.view import view_state
 from streamproc.observability import metrics
 from streamproc.observability.clock import Clock, OutageClock, SystemClock
 from streamproc.observability.health import Health, Vitals, judge
-from streamproc.streams.app import consumer_thread, create_app, producer_of, subscribe
+from streamproc.streams.app import consumer_thread, create_app, missing_topics, producer_of, subscribe
 from streamproc.streams.breaker import Dependencies
 from streamproc.streams.commits import Commits
 from streamproc.streams.delivery import Delivery
@@ -161,6 +162,9 @@ class Runtime:
         return judge(
             Vitals(
                 group_joined=self._joined,
+                topics_missing=missing_topics(self.app, chain(*self._topics.values()))
+                if self._joined
+                else (),
                 tails_behind=self._tails.behind,
                 view_problem=self._view_problem,
                 down=self._dependencies.down(),
@@ -177,6 +181,7 @@ class Runtime:
             self._clock,
             self._settings.attempt_seconds,
             self._settings.max_attempts,
+            self._until_found,
         )
 
     def _lane(
@@ -302,9 +307,7 @@ class Runtime:
         """Notice an outage also while there is no work that would meet it."""
         while not self._stopping:
             await self._clock.sleep(PROBE_SECONDS)
-            down = await self._dependencies.find_down()
-            if down is not None:
-                await self._dependencies.wait_until_up(down)
+            await self._dependencies.notice()
 
     async def _watch_lag(self) -> None:
         """Measure now and then, but not during a rebalance: the consumer's thread has few hands, and seeks need them."""
@@ -374,9 +377,20 @@ class Runtime:
             applied = await self._parts.graph.applied_offsets()
             if self._view_problem:
                 await self._parts.graph.warm_up()
+        except GraphMismatchError as error:
+            return str(error)
         except (TransientError, KafkaError) as error:
             return f"the graph cannot be compared with the consumer group's commits: {error}"
         return view_state(applied, committed).message
+
+    async def _until_found(self, lost: GraphMismatchError) -> None:
+        """Nothing is done while the graph is not there."""
+        self._view_problem = str(lost)
+        self._tagging_gate.shut(VIEW, str(lost))
+        self._graph_gate.shut(VIEW, str(lost))
+        self._check_view.set()
+        await self._clock.sleep(VIEW_RETRY_SECONDS)
+        await self._graph_gate.wait_open()
 
     def _shut(self, name: str, explanation: str) -> None:
         self._tagging_gate.shut(name, explanation)

@@ -41,12 +41,29 @@ def assert_sentence(result, *words):
         ("STREAMPROC_TOPIC_PREFIX", "a b"),
         ("STREAMPROC_KINDS", "{broken"),
         ("STREAMPROC_CACHE_DIR", ""),
+        ("STREAMPROC_KAFKA_BOOTSTRAP", "127.0.0.1:notaport"),
+        ("STREAMPROC_KAFKA_BOOTSTRAP", ":::"),
+        ("STREAMPROC_TRITON_URL", "http://triton:8001"),
+        ("STREAMPROC_MILVUS_URI", "http://"),
+        ("STREAMPROC_REVIEW_CONFIDENCE", "0.9"),
         ("STREAMPROC_BUNDLE", ""),
         ("STREAMPROC_KINDS", '{"topic": {"max_tags": -1}}'),
     ],
 )
 def test_a_wrong_setting_names_its_variable(variable, value):
     assert_sentence(streamproc("tag", "-", **{variable: value}), variable)
+
+
+def test_what_is_wrong_with_a_setting_is_said_as_it_is_written():
+    kinds = '{"Topic": {"max_tags": -1}}'
+    assert_sentence(streamproc("tag", "-", STREAMPROC_KINDS=kinds), "STREAMPROC_KINDS (Topic.max_tags) = -1")
+    assert_sentence(streamproc("tag", "-", STREAMPROC_TOPIC_PREFIX="a/b"), "^[A-Za-z0-9._-]*$")
+
+
+def test_ranking_all_candidates_needs_no_other_setting_to_change(tmp_path):
+    (tmp_path / "notes.jsonl").write_text('{"id": "a", "text": "Tea"}\n')
+    cache = {"STREAMPROC_CACHE_DIR": str(tmp_path / "cache"), "STREAMPROC_REVIEW_CONFIDENCE": "0.3"}
+    assert streamproc("tag", "notes.jsonl", "--min-confidence", "0", cwd=tmp_path, **cache).returncode == 0
 
 
 def test_a_broken_settings_file_is_named(tmp_path):

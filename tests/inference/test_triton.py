@@ -355,10 +355,11 @@ async def test_tls_trusts_the_authority_of_the_settings_only(
                 await triton.encode(SENTENCES)
 
 
-async def test_a_ca_file_that_cannot_be_read_is_named(bundle: Bundle, tmp_path: Path) -> None:
-    async with served("127.0.0.1:1", bundle, triton_ca_file=tmp_path / "none.pem") as triton:
-        with pytest.raises(SettingsError, match=r"STREAMPROC_TRITON_CA_FILE = .*none\.pem cannot be read"):
-            await triton.encode(SENTENCES)
+def test_a_ca_file_that_cannot_be_read_is_named_before_anything_is_asked(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=r"STREAMPROC_TRITON_CA_FILE = .*none\.pem cannot be read"):
+        load_triton_models(settings("127.0.0.1:1", triton_ca_file=tmp_path / "none.pem"), bundle)
 
 
 class Guard(service_pb2_grpc.GRPCInferenceServiceServicer):

@@ -4,6 +4,7 @@ from streamproc.observability.health import Vitals, judge
 def vitals(**more):
     well = {
         "group_joined": True,
+        "topics_missing": (),
         "tails_behind": (),
         "view_problem": "",
         "down": {},
@@ -23,6 +24,7 @@ def test_each_thing_missing_is_named():
     health = judge(
         vitals(
             group_joined=False,
+            topics_missing=("notes.new",),
             tails_behind=("tags.changes",),
             view_problem="run `streamproc graph rebuild`",
             down={"Milvus": "refused"},
@@ -30,7 +32,8 @@ def test_each_thing_missing_is_named():
         120,
     )
     assert health.live
-    assert len(health.not_ready) == 4
+    assert len(health.not_ready) == 5
+    assert "notes.new does not exist: streamproc topics create" in health.not_ready
     assert "tags.changes is not read to its end yet" in health.not_ready
     assert "Milvus is down: refused" in health.not_ready
 

@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import random
 
 import pytest
@@ -9,6 +10,7 @@ from streamproc.errors import (
     BundleError,
     DecodeError,
     DependencyDownError,
+    GraphMismatchError,
     RepeatedFailureError,
     TransientError,
 )
@@ -169,6 +171,38 @@ async def test_a_record_that_was_refused_while_a_dependency_came_to_itself_is_tr
         return [2 * item for item in some]
 
     assert await carrier.carry([1, 2], work) == [2, 4]
+
+
+async def test_a_graph_that_is_lost_is_waited_for_and_no_record_is_at_fault():
+    carrier, _ = policy(max_attempts=1)
+    lost = [GraphMismatchError("a collection is gone")] * 3
+    waited = []
+
+    async def until_found(error):
+        waited.append(str(error))
+
+    async def work(items):
+        if lost:
+            raise lost.pop()
+        return list(items)
+
+    with pytest.raises(GraphMismatchError):
+        await carrier.carry([1], work)
+    assert await dataclasses.replace(carrier, when_lost=until_found).carry([1, 2], work) == [1, 2]
+    assert waited == ["a collection is gone"] * 2
+
+
+async def test_every_outage_is_noticed_also_while_another_lasts():
+    milvus, kafka = Switch(failures=10**6), Switch(failures=10**6)
+    kafka.name = "Kafka"
+    clock = QuickClock()
+    dependencies = Dependencies((milvus, kafka), OutageClock(clock), clock)
+    await dependencies.notice()
+    assert dependencies.down().keys() == {"Milvus", "Kafka"}
+    milvus.failures = kafka.failures = 0
+    async with asyncio.timeout(5):
+        while dependencies.down():  # noqa: ASYNC110 - a breaker that closes has no event of its own
+            await asyncio.sleep(0)
 
 
 async def test_transient_errors_while_a_dependency_is_down_are_no_ones_fault():

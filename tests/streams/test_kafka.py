@@ -5,9 +5,12 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
+import urllib.error
+import urllib.request
 import uuid
 
 import pytest
@@ -24,8 +27,9 @@ from streamproc.graph.store import MilvusGraph
 from streamproc.graph.writer import GraphWriter
 from streamproc.streams.admin import create_topics
 from streamproc.streams.dead_letter import read_dead_letter
+from tests.servers.kafka import KafkaServer
 from tests.servers.milvus import MilvusLiteServer
-from tests.servers.process import Started
+from tests.servers.process import Started, free_ports
 from tests.streams.fixed import DIMENSION, Client, FixedEncoder, header, settings_for, source_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -308,6 +312,85 @@ async def test_a_worker_that_ends_as_it_should_leaves_nothing_suspected(settings
             await outcome_of_every(client, [position])
             assert await process.terminate() == 0
             assert b"did not end as it should" not in process.log.read_bytes()
+
+
+async def test_a_worker_that_is_there_before_its_topics_says_so_and_reads_them_soon_after_they_are_made(
+    kafka_bootstrap, milvus_server, tmp_path
+):
+    settings = settings_for(
+        kafka_bootstrap, tmp_path, prefix=f"t{uuid.uuid4().hex[:8]}.", milvus_uri=milvus_uri(milvus_server)
+    )
+    (port,) = free_ports(1)
+    process = Process(settings, tmp_path / "worker.log", web_port=port, web_host="127.0.0.1")
+    try:
+        await until_told(port, f"{settings.topic_prefix}notes.new does not exist")
+        await create_topics(settings)
+        async with Client(settings) as client:
+            position = await client.publish(client.names.notes_new, note("n1"), "n1")
+            await outcome_of_every(client, [position], 45)
+            await until_told(port, READY)
+    finally:
+        process.kill()
+
+
+READY = "ready"
+
+
+async def until_told(port, wanted, seconds=60):
+    """Wait until a worker gives this reason for not being ready."""
+    deadline = time.monotonic() + seconds
+    while wanted not in (told := await readiness(port)):
+        assert time.monotonic() < deadline, told
+        await asyncio.sleep(0.2)
+
+
+async def readiness(port):
+    def ask():
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5):
+                return READY
+        except urllib.error.HTTPError as error:
+            return error.read().decode()
+        except OSError as error:  # it does not listen yet
+            return str(error)
+
+    return await asyncio.to_thread(ask)
+
+
+async def test_sigterm_while_kafka_is_away_ends_the_worker_in_time(tmp_path, milvus_server):
+    with KafkaServer() as kafka:
+        settings = settings_for(kafka.bootstrap, tmp_path, milvus_uri=milvus_uri(milvus_server))
+        await create_topics(settings)
+        process = Process(settings, tmp_path / "worker.log")
+        try:
+            await until_assigned(process)
+            await asyncio.to_thread(kafka.kill)
+            await asyncio.sleep(5)
+            began = time.monotonic()
+            await process.terminate(40)
+            assert time.monotonic() - began < 30
+            assert b"Traceback" not in process.log.read_bytes()
+        finally:
+            process.kill()
+
+
+async def test_a_milvus_that_comes_back_without_its_data_makes_the_worker_say_so_and_wait(
+    settings, start, tmp_path
+):
+    with MilvusLiteServer(tmp_path / "own.db") as milvus:
+        (port,) = free_ports(1)
+        async with Client(settings.model_copy(update={"milvus_uri": milvus.uri})) as client:
+            process = start(1, milvus_uri=milvus.uri, web_port=port, web_host="127.0.0.1")
+            first = await client.publish(client.names.notes_new, note("n1"), "n1")
+            await outcome_of_every(client, [first])
+            await asyncio.to_thread(milvus.kill)
+            shutil.rmtree(tmp_path / "own.db")
+            await asyncio.to_thread(milvus.start)
+            await client.publish(client.names.notes_new, note("n2"), "n2")
+            await until_told(port, "graph rebuild")
+            await asyncio.sleep(5)
+            assert process.running()
+            assert await client.read_all(client.names.notes_dead) == []
 
 
 async def test_a_broker_that_restarts_in_mid_work_costs_no_note_and_no_worker(settings, start, kafka_server):

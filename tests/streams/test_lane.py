@@ -257,6 +257,27 @@ async def test_an_error_of_the_work_ends_the_block():
         await run_for_a_while(lane, ledger, kafka)
 
 
+async def test_after_an_outage_is_over_every_record_is_sent_once_again():
+    kafka = Kafka()
+    lane, ledger = build(kafka, batch_size=2)
+
+    async def carry(offsets):
+        await feed(lane, ledger, [record(offset) for offset in offsets])
+        await until(lambda: ledger.in_flight == 0)
+
+    async with lane.running(Delivery(kafka)):
+        kafka.failing = 1.0
+        await feed(lane, ledger, [record(offset) for offset in range(6)])
+        await until(lambda: lane._last is not None and lane._last.prepared)
+        kafka.failing = 0.0
+        await until(lambda: ledger.in_flight == 0)
+        for start in (6, 8, 10):
+            await carry(range(start, start + 2))
+    sent = [int(value) for _, _, value in kafka.log]
+    assert set(sent) == set(range(12))
+    assert sorted(each for each in sent if each >= 6) == list(range(6, 12))
+
+
 @settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 6), st.floats(0, 0.4), st.integers(0, 2**16))
 def test_whatever_sends_fail_the_last_record_of_a_key_stands_last(count, batch_size, failing, seed):
