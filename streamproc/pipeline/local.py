@@ -31,6 +31,7 @@ from streamproc.knowledge.judgements import Judgements
 from streamproc.knowledge.repository import Repository
 from streamproc.knowledge.segments import Segments
 from streamproc.knowledge.snapshot import Knowledge
+from streamproc.pipeline.kept_graphs import GRAPH_FILE, is_whole, note_use, prune, put_in_place
 
 __all__ = ["LocalFiles", "LocalGraph", "Progress", "kept_directory", "open_local_graph", "sample_file"]
 
@@ -41,9 +42,6 @@ BATCH = 512
 """Notes embedded and written at once: long enough that a write's fixed cost does not count."""
 
 T = TypeVar("T")
-
-GRAPH_FILE = "graph.db"
-DONE_FILE = "done"
 
 Progress = Callable[[str, int, int], None]
 """Told what is being loaded, how many are done, and of how many."""
@@ -130,8 +128,10 @@ async def open_local_graph(
     contents = _read(chosen)
     knowledge = _knowledge(contents, chosen)
     kept = kept_directory(chosen, encoder.weights_hash, cache)
-    if not (kept / DONE_FILE).exists():
+    note_use(kept)
+    if not is_whole(kept):
         await _build(kept, contents, encoder, progress)
+        prune(kept.parent)
     path = kept / GRAPH_FILE if workspace is None else _copied(kept / GRAPH_FILE, workspace)
     store = await _open_store(path, encoder)
     return LocalGraph(store, GraphWriter(store, encoder), knowledge, path, len(contents.tags), contents.notes)
@@ -194,15 +194,9 @@ async def _build(kept: Path, contents: _Contents, encoder: Encoder, progress: Pr
             await _fill(GraphWriter(store, encoder), contents, encoder, progress)
         finally:
             await store.close()
-        _put_in_place(building, kept)
+        put_in_place(building, kept)
     finally:
         shutil.rmtree(building, ignore_errors=True)
-
-
-def _put_in_place(building: Path, kept: Path) -> None:
-    (building / DONE_FILE).touch()
-    shutil.rmtree(kept, ignore_errors=True)
-    building.rename(kept)
 
 
 async def _fill(writer: GraphWriter, contents: _Contents, encoder: Encoder, progress: Progress) -> None:

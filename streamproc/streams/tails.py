@@ -31,6 +31,9 @@ POLL_MS = 500
 
 RETRY_SECONDS = 1.0
 
+NEW_PARTITIONS_SECONDS = 60.0
+"""How often Kafka is asked which partitions there are: judgements may wait so long in one that was added."""
+
 Apply = Callable[[Any], None]
 
 
@@ -61,7 +64,7 @@ class Tails:
 
     @property
     def behind(self) -> tuple[str, ...]:
-        """Topics that were not read to the end they had when this worker started."""
+        """Topics that were not read to the end they had when this worker started, or met a partition of them."""
         return tuple(sorted(self._behind))
 
     async def tag_rejection(self, offset: int) -> str | None:
@@ -81,6 +84,7 @@ class Tails:
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 max_partition_fetch_bytes=self._settings.max_output_bytes,
+                metadata_max_age_ms=round(NEW_PARTITIONS_SECONDS * 1000),
             )
             try:
                 existing = await partitions_of(self._settings, tuple(self._apply))
@@ -103,18 +107,29 @@ class Tails:
             await self._clock.sleep(RETRY_SECONDS)
 
     async def _follow(self, consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> None:
+        """Read these partitions until there are others."""
         consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         for partition in partitions:
             if partition in self._next:
                 consumer.seek(partition, self._next[partition])
-        if not self._ends:
-            self._ends = dict(await consumer.end_offsets(partitions))
-        while True:
+        met = [partition for partition in partitions if partition not in self._ends]
+        if met:
+            self._ends |= await consumer.end_offsets(met)
+        while not (added := self._existing(consumer).difference(partitions)):
             await self._note_progress(consumer, partitions)
             batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=2_000)
             for partition, records in batches.items():
                 self._apply_all(partition, records)
+        log.info("partitions were added; the tails read them too", partitions=sorted(map(tuple, added)))
+
+    def _existing(self, consumer: AIOKafkaConsumer) -> set[TopicPartition]:
+        """The partitions as Kafka named them last."""
+        return {
+            TopicPartition(topic, number)
+            for topic in self._apply
+            for number in consumer.partitions_for_topic(topic) or ()
+        }
 
     def _apply_all(self, partition: TopicPartition, records: Sequence[Any]) -> None:
         apply = self._apply[partition.topic]

@@ -8,6 +8,7 @@ of them.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from streamproc.errors import UserError
 from streamproc.inference.marker_tokens import PADDING, MarkerTokenizer
 from streamproc.inference.protocols import CandidateTag, Float32
+from streamproc.training.journal import fingerprint
 from streamproc.training.marker import MarkerConfig, MarkerModel
 from streamproc.training.marker_training import MarkerTraining
 from streamproc.training.perceptron import Network, logits
@@ -68,6 +71,9 @@ def fit_marker(
         training: how.
         state_file: where the state is kept while it runs; removed at the end.
         progress: told how it goes.
+
+    Raises:
+        UserError: the state is another run's.
     """
     torch.manual_seed(training.seed)
     model = start if isinstance(start, MarkerModel) else MarkerModel(*start)
@@ -82,7 +88,8 @@ def fit_marker(
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, [group["lr"] for group in optimiser.param_groups], total_steps=steps, pct_start=_WARMUP
     )
-    done = _resume(state_file, model, optimiser, schedule)
+    run = _fingerprint(rows, texts, model, training)
+    done = _resume(state_file, run, model, optimiser, schedule)
     began, step, loss_sum = time.monotonic(), 0, 0.0
     for epoch in range(training.epochs):
         random = np.random.default_rng([training.seed, epoch])
@@ -94,7 +101,7 @@ def fit_marker(
             loss_sum += _step(model, batch, optimiser, training, device)
             schedule.step()
             if step % _CHECKPOINT_STEPS == 0:
-                _keep(state_file, model, optimiser, schedule, step)
+                _keep(state_file, run, model, optimiser, schedule, step)
             if step % _REPORT_STEPS == 0:
                 rate = (step - done) * training.batch_notes / (time.monotonic() - began)
                 progress(
@@ -262,14 +269,24 @@ def _collate(
     return _Batch(*map(torch.from_numpy, (note_ids, candidate_ids, evidence, right, weight)))
 
 
-def _keep(
+def _fingerprint(rows: Rows, texts: _Texts, model: MarkerModel, training: MarkerTraining) -> str:
+    """What tells a run over these rows, from this model, with these numbers from every other run."""
+    read = chain(texts.notes, (texts.tags[tag] for tag in rows.tags))
+    weights = (each.cpu().numpy() for each in model.state_dict().values())
+    arrays = chain((rows.evidence, rows.right, rows.note), read, weights)
+    return fingerprint(chain([repr(training)], (each.tobytes() for each in arrays)))
+
+
+def _keep(  # noqa: PLR0917 - all that is kept
     file: Path,
+    run: str,
     model: nn.Module,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
     step: int,
 ) -> None:
     state = {
+        "run": run,
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
         "schedule": schedule.state_dict(),
@@ -282,6 +299,7 @@ def _keep(
 
 def _resume(
     file: Path,
+    run: str,
     model: nn.Module,
     optimiser: torch.optim.Optimizer,
     schedule: torch.optim.lr_scheduler.LRScheduler,
@@ -290,6 +308,11 @@ def _resume(
     if not file.exists():
         return 0
     state = torch.load(file, weights_only=True)
+    if state.get("run") != run:
+        raise UserError(
+            f"{file} holds an unfinished run with other data or settings: "
+            "repeat the command it was started with, or remove the file to start anew"
+        )
     model.load_state_dict(state["model"])
     optimiser.load_state_dict(state["optimiser"])
     schedule.load_state_dict(state["schedule"])

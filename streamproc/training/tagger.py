@@ -101,7 +101,8 @@ def train_models(
         The manifest as written.
 
     Raises:
-        UserError: no labelled note is left to learn from, or the tagger is to read text in words that it does not know.
+        UserError: no labelled note is left to learn from, the tagger is to read text in words that it does not know, or
+            the bundle holds an unfinished run with other data or settings.
     """
     manifest = msgspec.json.decode((bundle / MANIFEST_FILE).read_bytes(), type=Manifest)
     if plan.marker is not None:

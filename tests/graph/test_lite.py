@@ -132,6 +132,24 @@ def test_a_column_that_is_read_in_pages_does_not_stay_in_memory(tmp_path):
         assert files.columns.keys() == {"key"}
 
 
+def test_rows_that_are_read_in_pages_are_sorted_once_for_each_state_of_the_files(tmp_path, monkeypatch):
+    sorted_sizes, argsort = [], np.argsort
+    monkeypatch.setattr(
+        np, "argsort", lambda values, **how: sorted_sizes.append(len(values)) or argsort(values, **how)
+    )
+    with MilvusLite(str(tmp_path / "lite")) as database:
+        table = database.create_collection("rows", SCHEMA)
+        access = LiteAccess(database)
+        for first in (20, 0):
+            access.write("rows", rows_of([(key, 1) for key in range(first, first + 20)]))
+            table.flush()
+            assert [key for key, _, _ in in_pages(access, 4)] == sorted(f"k{key}" for key in range(first, 40))
+            access.delete("rows", ["k39"])  # a deletion leaves the files as they are
+            access.write("rows", rows_of([(39, 2)]))
+            assert len(in_pages(access, 4)) == 40 - first
+    assert sorted_sizes == [20, 41], "of the second state, the row that was written anew is sorted with it"
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ROWS, ROWS)
 def test_what_is_written_is_what_the_engine_would_have_written(tmp_path_factory, flushed, in_memory):

@@ -30,3 +30,12 @@ def test_every_snapshot_stays_what_the_map_was_when_it_was_taken(steps, smallest
             assert [snapshot.get(key) for key in range(6)] == [expected.get(key) for key in range(6)]
     finally:
         layers.SMALLEST_MERGE = smallest
+
+
+def test_while_nothing_is_written_nothing_is_copied():
+    subject: LayeredMap[int, int] = LayeredMap()
+    assert subject.snapshot() is subject.snapshot()
+    subject.set(1, 1)
+    changed = subject.snapshot()
+    assert changed is subject.snapshot()
+    assert dict(changed) == {1: 1}

@@ -12,10 +12,12 @@ pytest.importorskip("onnx", reason="the extra 'train' is not installed")
 import torch
 from onnxruntime import InferenceSession
 
+from streamproc.errors import UserError
 from streamproc.graph.evidence import FEATURES
 from streamproc.inference.bundle import Bundle, default_bundle_path
 from streamproc.inference.marker_tokens import MarkerTokenizer
 from streamproc.inference.protocols import CandidateTag
+from streamproc.training import marker_fit
 from streamproc.training.checkpoint import read_checkpoint
 from streamproc.training.marker import MarkerConfig, MarkerModel
 from streamproc.training.marker_export import export_marker, quantize_marker
@@ -164,9 +166,12 @@ TRAINING = MarkerTraining(
 )
 
 
-def started(tokenizer, rows, state_file: Path, training=TRAINING):
-    start = (MarkerConfig(len(FEATURES), layers=2, dropout=0.0), small_checkpoint(), network())
-    return fit_marker(rows, start, tokenizer, training, state_file=state_file)
+def started(
+    tokenizer, rows, state_file: Path, training=TRAINING, *, checkpoint=None, progress=lambda _line: None
+):
+    config = MarkerConfig(len(FEATURES), layers=2, dropout=0.0)
+    start = (config, checkpoint or small_checkpoint(), network())
+    return fit_marker(rows, start, tokenizer, training, state_file=state_file, progress=progress)
 
 
 def test_it_learns_what_only_the_text_says(tokenizer, rows, tmp_path):
@@ -176,22 +181,50 @@ def test_it_learns_what_only_the_text_says(tokenizer, rows, tmp_path):
     assert not (tmp_path / "state.pt").exists()
 
 
-def test_an_interrupted_run_goes_on_to_the_same_model(tokenizer, rows, tmp_path, monkeypatch):
-    training = replace(TRAINING, epochs=2)
-    whole = started(tokenizer, rows, tmp_path / "whole.pt", training)
-    monkeypatch.setattr("streamproc.training.marker_fit._CHECKPOINT_STEPS", 10)
+@pytest.fixture
+def interrupted(tokenizer, rows, tmp_path, monkeypatch) -> Path:
+    """The state of a run of two epochs that ended after 25 of its 40 steps and was last kept after 20."""
+    monkeypatch.setattr(marker_fit, "_CHECKPOINT_STEPS", 10)
+    monkeypatch.setattr(marker_fit, "_REPORT_STEPS", 25)
 
-    def interrupted(line: str) -> None:
+    def interrupt(line: str) -> None:
         raise KeyboardInterrupt(line)
 
-    monkeypatch.setattr("streamproc.training.marker_fit._REPORT_STEPS", 25)
-    start = (MarkerConfig(len(FEATURES), layers=2, dropout=0.0), small_checkpoint(), network())
+    file = tmp_path / "part.pt"
     with pytest.raises(KeyboardInterrupt):
-        fit_marker(rows, start, tokenizer, training, state_file=tmp_path / "part.pt", progress=interrupted)
-    assert (tmp_path / "part.pt").exists()
-    resumed = started(tokenizer, rows, tmp_path / "part.pt", training)
+        started(tokenizer, rows, file, replace(TRAINING, epochs=2), progress=interrupt)
+    assert file.exists()
+    return file
+
+
+def test_an_interrupted_run_goes_on_to_the_same_model(tokenizer, rows, interrupted, tmp_path, monkeypatch):
+    training, step, steps = replace(TRAINING, epochs=2), marker_fit._step, []
+    whole = started(tokenizer, rows, tmp_path / "whole.pt", training)
+    monkeypatch.setattr(marker_fit, "_step", lambda *how: steps.append(how) or step(*how))
+    resumed = started(tokenizer, rows, interrupted, training)
+    assert len(steps) == 20
     for name, tensor in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], tensor, msg=name)
+
+
+@pytest.mark.parametrize("other", ["numbers", "truth", "texts", "evidence", "checkpoint"])
+def test_an_interrupted_run_is_not_gone_on_with_by_another(tokenizer, rows, interrupted, other):
+    training, checkpoint = replace(TRAINING, epochs=2), small_checkpoint()
+    match other:
+        case "numbers":
+            training = replace(training, seed=1)
+        case "truth":  # as a teacher softens it
+            rows = replace(rows, right=0.9 * rows.right)
+        case "texts":
+            rows = replace(rows, texts=tuple(reversed(rows.texts)))
+        case "evidence":
+            rows = replace(rows, evidence=rows.evidence + 1)
+        case _:
+            checkpoint["embeddings.LayerNorm.bias"] += 1
+    before = interrupted.read_bytes()
+    with pytest.raises(UserError, match=rf"{interrupted} holds an unfinished run with other data"):
+        started(tokenizer, rows, interrupted, training, checkpoint=checkpoint)
+    assert interrupted.read_bytes() == before
 
 
 def test_the_files_agree_with_the_network_and_share_the_encoders_words(tokenizer, tmp_path):
