@@ -1,5 +1,7 @@
 """streamproc tag, as a user calls it."""
 
+import fcntl
+
 import orjson
 import pytest
 from typer.testing import CliRunner
@@ -159,6 +161,19 @@ def test_few_labelled_notes_leave_the_bundles_confidences(tmp_path):
 def test_learning_into_a_server_is_refused(monkeypatch):
     monkeypatch.setenv("STREAMPROC_MILVUS_URI", "http://127.0.0.1:1")
     assert isinstance(run("-", "--learn", data=b"").exception, SettingsError)
+
+
+def test_two_runs_that_learn_from_the_same_files_take_turns(tmp_path, monkeypatch):
+    monkeypatch.setenv("STREAMPROC_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "tags.jsonl").write_text('{"tag": "Tea"}\n')
+    learning = ("-", "--tags", tmp_path / "tags.jsonl", "--learn")
+    assert run(*learning, data=b"").exit_code == 0
+    (lock,) = (tmp_path / "cache").rglob("LOCK")
+    with lock.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        error = run(*learning, data=b"").exception
+    assert isinstance(error, InputFileError)
+    assert "wait until it has ended" in str(error)
 
 
 @pytest.mark.parametrize("option", ["--tags", "--history"])
