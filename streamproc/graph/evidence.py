@@ -66,6 +66,14 @@ are added at the end only, so that older bundles keep working."""
 COLUMN = {name: column for column, name in enumerate(FEATURES)}
 """Name of a column → its place."""
 
+# Columns that are filled together stand together.
+_SHARES = slice(COLUMN["vote_1"], COLUMN["vote_sharp"] + 1)
+_NAMED = slice(COLUMN["bm25"], COLUMN["name_share"] + 1)
+_AROUND = slice(COLUMN["nearest_note"], COLUMN["agreement"] + 1)
+_LIKENESS = slice(COLUMN[LIKENESS[0]], COLUMN[LIKENESS[-1]] + 1)
+_WORDING = slice(COLUMN[WORDING[0]], COLUMN[WORDING[-1]] + 1)
+_GAP, _SOFT, _SHARP = COLUMN["cosine_gap"], COLUMN["cosine_soft"], COLUMN["cosine_sharp"]
+
 
 def check_readable(features: Sequence[str]) -> None:
     """Make sure that a tagger reads what is gathered: the first so many columns.
@@ -144,26 +152,27 @@ def evidence(
         return table
     if cosines:
         rows = list(cosines)
-        table[rows, 0] = list(cosines.values())
-        table[rows, 1] = 1
+        table[rows, COLUMN["cosine"]] = list(cosines.values())
+        table[rows, COLUMN["cosine_known"]] = 1
         _nearness(table, rows)
     if around.people.similarities.size:
         _votes(table, around.people, sharpness)
     if around.models is not None:
-        table[:, 11] = _tally(around.models, around.people)
-    for column, judged in ((12, around.judged_for), (13, around.judged_against), (19, passages)):
-        for row, similarity in judged.items():
-            table[row, column] = similarity
+        table[:, COLUMN["vote_model"]] = _tally(around.models, around.people)
+    for name, nearest in (
+        ("judged_for", around.judged_for),
+        ("judged_against", around.judged_against),
+        ("passage", passages),
+    ):
+        for row, similarity in nearest.items():
+            table[row, COLUMN[name]] = similarity
     _words(table, tag_ids, words)
-    table[:, 26] = np.log1p(note_words)
+    table[:, COLUMN["note_words"]] = np.log1p(note_words)
     if likeness is not None:
-        table[:, _LIKENESS:_WORDING] = likeness
+        table[:, _LIKENESS] = likeness
     if wording is not None:
-        table[:, _WORDING:_NEARNESS] = wording
+        table[:, _WORDING] = wording
     return table
-
-
-_LIKENESS, _WORDING, _NEARNESS = COLUMN[LIKENESS[0]], COLUMN[WORDING[0]], COLUMN["cosine_gap"]
 
 
 def _nearness(table: Float32, near: list[int]) -> None:
@@ -171,11 +180,11 @@ def _nearness(table: Float32, near: list[int]) -> None:
 
     A cosine of .3 is much among a handful of tags and little among thousands.
     """
-    cosines = table[near, 0].astype(np.float64)
+    cosines = table[near, COLUMN["cosine"]].astype(np.float64)
     apart = cosines - cosines.max()
-    table[:, _NEARNESS] = apart.min()
-    table[near, _NEARNESS] = apart
-    for column, sharpness in ((_NEARNESS + 1, _NEAR_SOFT), (_NEARNESS + 2, _NEAR_SHARP)):
+    table[:, _GAP] = apart.min()
+    table[near, _GAP] = apart
+    for column, sharpness in ((_SOFT, _NEAR_SOFT), (_SHARP, _NEAR_SHARP)):
         weights = np.exp(sharpness * apart)
         table[near, column] = weights / weights.sum()
 
@@ -199,18 +208,20 @@ def _votes(table: Float32, votes: Votes, sharpness: float) -> None:
     voices = mass.max(axis=0)  # a neighbour whose word weighs less counts less, also in the whole
     totals = voices @ weights
     shares = (mass @ weights) / totals
-    table[:, 4:11] = shares
+    table[:, _SHARES] = shares
     carries = mass > 0
     alike = carries * similarities
-    table[:, 2] = alike.max(axis=1)
+    table[:, COLUMN["best_neighbour"]] = alike.max(axis=1)
     carriers = carries.sum(axis=1)
-    table[:, 3] = alike.sum(axis=1) / np.maximum(carriers, 1)
-    table[:, 20] = similarities[0]
-    table[:, 21] = similarities[:10].mean()
-    table[:, 22] = similarities.mean()
-    table[:, 23] = np.log1p(voices.sum())
-    table[:, 24] = np.log(max(float(carriers.sum()) / count, 1.0))
-    table[:, 25] = min(float(np.square(shares[:, -2]).sum()), 1.0)
+    table[:, COLUMN["mean_neighbour"]] = alike.sum(axis=1) / np.maximum(carriers, 1)
+    table[:, _AROUND] = (
+        similarities[0],
+        similarities[:10].mean(),
+        similarities.mean(),
+        np.log1p(voices.sum()),
+        np.log(max(float(carriers.sum()) / count, 1.0)),
+        min(float(np.square(shares[:, -2]).sum()), 1.0),
+    )
 
 
 def _first(count: int) -> Float64:
@@ -227,9 +238,9 @@ def _words(table: Float32, tag_ids: Sequence[str], words: LexicalMatch) -> None:
         for row, tag_id in enumerate(tag_ids):
             span = exact.get(tag_id)
             if span is not None:
-                table[row, 14] = span.in_title
-                table[row, 15] = np.log1p(in_text.get(tag_id, 0))
+                table[row, COLUMN["exact_title"]] = span.in_title
+                table[row, COLUMN["exact_text"]] = np.log1p(in_text.get(tag_id, 0))
     columns = words.columns(tag_ids)
     np.log1p(columns[:, 0], out=columns[:, 0])
     columns[:, 1] *= 0.1
-    table[:, 16:19] = columns
+    table[:, _NAMED] = columns
