@@ -4,7 +4,7 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import orjson
@@ -14,6 +14,7 @@ from streamproc.events.fields import Event
 from streamproc.events.graph import GraphEdge, GraphNote, Origin
 from streamproc.events.headers import check_headers
 from streamproc.events.label import Judgement
+from streamproc.events.mismatch import explained
 from streamproc.events.note import Note, NoteDeleted
 from streamproc.events.segment import SegmentChange
 from streamproc.events.shadow import NoteShadow
@@ -202,13 +203,21 @@ def _decode(decoder: "msgspec.json.Decoder[E]", value: bytes) -> E:
     try:
         return decoder.decode(value)
     except msgspec.ValidationError as error:
-        raise DecodeError(f"the value does not fit its schema: {error}") from None
+        raise DecodeError(f"the value does not fit its schema: {explained(error, _plain(value))}") from None
     except msgspec.DecodeError as error:
         raise DecodeError(f"the value is not JSON: {error}") from None
     except UnicodeDecodeError as error:
         raise DecodeError(f"the value is not UTF-8: {error}") from None
     except RecursionError:
         raise DecodeError("the value is nested too deeply to be read") from None
+
+
+def _plain(value: bytes) -> Any:
+    """The value as plain JSON types; UNSET where it breaks off behind what did not fit."""
+    try:
+        return msgspec.json.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return msgspec.UNSET
 
 
 def _not_null(value: bytes | None, what: str) -> bytes:

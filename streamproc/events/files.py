@@ -18,6 +18,7 @@ from streamproc.errors import DecodeError, InputFileError
 from streamproc.events.codec import DEFAULT_LIMITS, Limits, decode_note, normalise_name
 from streamproc.events.fields import Event
 from streamproc.events.label import Judgement
+from streamproc.events.mismatch import explained
 from streamproc.events.note import Note, NoteDeleted
 from streamproc.events.segment import SegmentChange
 from streamproc.events.tag import TagChange
@@ -201,4 +202,4 @@ def _convert(row: dict[str, Any], event: type[E]) -> E:
     try:
         return msgspec.convert(row, event)
     except msgspec.ValidationError as error:
-        raise DecodeError(f"not a {event.__name__}: {error}") from None
+        raise DecodeError(f"not a {event.__name__}: {explained(error, row)}") from None

@@ -5,7 +5,7 @@ the same repository. A merge is a state of the tag that was merged, never a rewr
 else: undoing it is publishing the earlier state again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -104,9 +104,12 @@ class RepositorySnapshot:
         """The active tag that this id now stands for, through merges; None where there is none."""
         return resolve(tag_id, self.by_id)
 
-    def merged(self, tag_id: str) -> list[str]:
+    def merged(self, tag_id: str) -> Sequence[str]:
         """The ids that were merged into this one, directly or by way of others."""
-        found = list(self._merged.get(tag_id, ()))
+        direct = self._merged.get(tag_id)
+        if direct is None:  # recall asks for every tag it finds, and hardly any has swallowed another
+            return ()
+        found = list(direct)
         for each in found:  # grows while it is walked; there is no circle of merges
             found += self._merged.get(each, ())
         return found

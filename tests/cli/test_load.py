@@ -180,5 +180,5 @@ def test_a_wrong_field_is_named_and_nothing_is_sent(runner, broker, jsonl, recor
     file = jsonl({"tag": "a"}, {"tag": "b", "policy": "sometimes"})
     error = runner.invoke(app, ["tags", str(file)]).exception
     assert isinstance(error, InputFileError)
-    assert "line 2: not a TagChange: Invalid enum value 'sometimes'" in str(error)
+    assert "line 2: not a TagChange: policy is \"sometimes\": Invalid enum value 'sometimes'" in str(error)
     assert records("tags.changes") == []
