@@ -114,11 +114,11 @@ def write_bundle(base: "Bundle", output: Path, manifest: "Manifest") -> None:
     """
     import msgspec  # noqa: PLC0415 - a quick --help
 
-    from streamproc.inference.bundle import write_manifest  # noqa: PLC0415 - a quick --help
+    from streamproc.inference.bundle import MODEL_CARD_FILE, write_manifest  # noqa: PLC0415 - a quick --help
 
     if output.resolve() != base.path.resolve():
         # The card speaks of the base's models.
-        shutil.copytree(base.path, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("MODEL_CARD.md"))
+        shutil.copytree(base.path, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MODEL_CARD_FILE))
     write_manifest(output, msgspec.structs.replace(manifest, figures={}))
 
 

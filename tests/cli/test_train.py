@@ -46,3 +46,19 @@ def test_a_part_that_is_none_is_one_sentence(dataset, tmp_path, part):  # noqa: 
     assert isinstance(result.exception, UserError)
     assert f"--hold-out is {part!r}: give a part of the notes such as 1/2" in str(result.exception)
     assert not (tmp_path / "bundle").exists()
+
+
+def test_a_dataset_without_valid_notes_is_one_sentence_and_nothing_is_written(dataset, tmp_path):  # noqa: F811
+    (dataset / "valid.jsonl").write_text("")
+    result = CliRunner().invoke(app, ["train", "tagger", str(dataset), "-o", str(tmp_path / "bundle")])
+    assert isinstance(result.exception, UserError)
+    assert "valid.jsonl of samples has no note with a tag" in str(result.exception)
+    assert [each.name for each in tmp_path.iterdir()] == ["samples"]
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(dataset, tmp_path):  # noqa: F811
+    command = ["train", "tagger", str(dataset), "-o", str(dataset / "tags.jsonl" / "bundle")]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, UserError)
+    assert "cannot be written: Not a directory" in str(result.exception)
+    assert "reading" not in result.output
