@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from streamproc.cli.bundles import require_readable
 from streamproc.config import load_settings
 from streamproc.errors import InputFileError
 
@@ -56,6 +57,7 @@ def triton(
     from streamproc.inference.model_repository import Profile, write_repository  # noqa: PLC0415
 
     loaded = load_bundle(load_settings()) if bundle is None else Bundle.load(bundle)
+    require_readable(loaded)
     directory = output or _DIRECTORIES[profile]
     try:
         files = write_repository(loaded, directory, Profile(profile), model_version)

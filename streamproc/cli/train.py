@@ -10,7 +10,7 @@ from streamproc.cli.bundles import (
     BundleOption,
     Datasets,
     Output,
-    open_bundle,
+    open_base,
     prepare_datasets,
     require_bundle_output,
     say,
@@ -103,7 +103,7 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
     require_new_directory(output)
     held_out = None if hold_out is None else _fold(hold_out)
     soft = None if teacher is None else TeacherLabels.read(teacher)
-    base = open_bundle(bundle)
+    base = open_base(bundle)
     prepared = prepare_datasets(datasets, base, require_trainable)
     marker = MarkerTraining(epochs=epochs, seed=seed) if read_text else None
     plan = Plan(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from streamproc.cli.bundles import Datasets, open_bundle, say, vector_cache
+from streamproc.cli.bundles import Datasets, open_base, say, vector_cache
 from streamproc.cli.progress import loading_progress
 from streamproc.config import load_settings
 from streamproc.errors import UserError
@@ -92,7 +92,7 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
     if teacher is not None and not epochs:
         raise UserError("--epochs 0 exports the encoder as it is: leave --teacher out")
     start = None if base is None else read_base(base)
-    taught_by = None if teacher is None else open_bundle(teacher)
+    taught_by = None if teacher is None else open_base(teacher)
     recipe = Recipe(alpha=alpha, epochs=epochs, notes_an_epoch=notes, seed=seed, learning_rate=learning_rate)
     if beta is not None:
         recipe = msgspec.structs.replace(recipe, beta=beta)

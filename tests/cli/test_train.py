@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from streamproc.cli import app
+from streamproc.cli.bundles import write_bundle
 from streamproc.errors import UserError
-from streamproc.inference.bundle import Bundle
+from streamproc.graph.evidence import FEATURES
+from streamproc.inference.bundle import Bundle, default_bundle_path
 from tests.cli.small_dataset import dataset  # noqa: F401 - a fixture
 
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
@@ -62,3 +65,16 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(dataset, tmp_
     assert isinstance(result.exception, UserError)
     assert "cannot be written: Not a directory" in str(result.exception)
     assert "reading" not in result.output
+
+
+def test_a_base_whose_tagger_was_trained_on_other_evidence_gets_one_that_reads_this(
+    dataset,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    monkeypatch.setenv("STREAMPROC_CACHE_DIR", str(tmp_path / "cache"))
+    base = Bundle.load(default_bundle_path())
+    other = msgspec.structs.replace(base.manifest.tagger, features=("similarity", *FEATURES[1:]))
+    write_bundle(base, tmp_path / "base", msgspec.structs.replace(base.manifest, tagger=other))
+    made = trained(dataset, tmp_path / "made", "--bundle", str(tmp_path / "base"))
+    assert made.manifest.tagger.features == FEATURES
