@@ -27,6 +27,7 @@ __all__ = [
     "open_bundle",
     "prepare_datasets",
     "require_bundle_output",
+    "require_named",
     "require_readable",
     "say",
     "vector_cache",
@@ -66,6 +67,20 @@ def open_base(path: Path | None) -> "Bundle":
     from streamproc.inference.bundle import Bundle, default_bundle_path  # noqa: PLC0415 - a quick --help
 
     return Bundle.load((path or load_settings().bundle or default_bundle_path()).expanduser())
+
+
+def require_named(**options: str) -> None:
+    """Refuse an empty name or version: every output records it, and nobody could tell whose it is.
+
+    Args:
+        options: name of an option → what was given.
+
+    Raises:
+        UserError: one is empty.
+    """
+    for option, given in options.items():
+        if not given.strip():
+            raise UserError(f"--{option} is {given!r}: give it something to be told from others by")
 
 
 def require_readable(bundle: "Bundle") -> None:

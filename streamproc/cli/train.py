@@ -13,6 +13,7 @@ from streamproc.cli.bundles import (
     open_base,
     prepare_datasets,
     require_bundle_output,
+    require_named,
     say,
 )
 from streamproc.cli.outputs import require_new_directory
@@ -99,6 +100,7 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
         raise UserError(
             f"training needs what is not installed ({error.name}): {how_to_install('train')}"
         ) from None
+    require_named(version=version)
     require_bundle_output(output)
     require_new_directory(output)
     held_out = None if hold_out is None else _fold(hold_out)

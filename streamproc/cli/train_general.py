@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from streamproc.cli.bundles import BundleOption, open_base, say, vector_cache
+from streamproc.cli.outputs import require_new_directory
 from streamproc.config import load_settings
 from streamproc.errors import UserError
 from streamproc.extras import how_to_install
@@ -37,6 +38,7 @@ def train_general(
 
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} exists and is not empty: name a new directory for the bundle")
+    require_new_directory(output)
     shipped = open_base(bundle).manifest
     if shipped.training is None or not shipped.training.sets:
         raise UserError(

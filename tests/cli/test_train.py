@@ -78,3 +78,11 @@ def test_a_base_whose_tagger_was_trained_on_other_evidence_gets_one_that_reads_t
     write_bundle(base, tmp_path / "base", msgspec.structs.replace(base.manifest, tagger=other))
     made = trained(dataset, tmp_path / "made", "--bundle", str(tmp_path / "base"))
     assert made.manifest.tagger.features == FEATURES
+
+
+@pytest.mark.parametrize("version", ["", " "])
+def test_a_version_without_a_name_is_refused(dataset, tmp_path, version):  # noqa: F811
+    command = ["train", "tagger", str(dataset), "-o", str(tmp_path / "bundle"), "--version", version]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, UserError)
+    assert f"--version is {version!r}" in str(result.exception)
