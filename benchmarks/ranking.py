@@ -6,7 +6,6 @@ Needs the ``train`` and ``baselines`` extras. Recall is fitted to the set's trai
 report a set.
 """
 
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -40,9 +39,8 @@ def main(root: Path, names: list[str], split: Split) -> None:
         prepared = prepare(read_dataset(root / name), cache)
         with tempfile.TemporaryDirectory() as scratch:
             bundle = Path(scratch) / name
-            shutil.copytree(general.path, bundle)
             thresholds = fit_recall([prepared], FITTED)
-            train_models([prepared], bundle, thresholds, Plan(name, notes_a_set=NOTES_A_SET), _say)
+            train_models([prepared], general, bundle, thresholds, Plan(name, notes_a_set=NOTES_A_SET), _say)
             models = load_models(Bundle.load(bundle))
             report = evaluate(
                 prepared, models, thresholds, bundle=name, trained_on=True, split=split, progress=_say

@@ -17,7 +17,6 @@ come from the cache.
 """
 
 import hashlib
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -319,10 +318,10 @@ def trained_on_history(prepared: Prepared, general: Bundle, scratch: Path) -> Bu
         vectors={Split.TRAIN: vectors[fitted], Split.VALID: vectors[held], Split.TEST: vectors[:0]},
         graph=history_graph(dataset, prepared.tag_vectors, dataset.train, vectors[fitted]),
     )
-    shutil.copytree(general.path, scratch, dirs_exist_ok=True)
     thresholds = fit_recall([history], FITTED)
     manifest = train_models(
         [history],
+        general,
         scratch,
         thresholds,
         Plan("first-half", notes_a_set=TRAINED_NOTES),
@@ -418,7 +417,9 @@ def main() -> None:
     cache = VectorCache(load_models(general).encoder, encoder_id, Path("~/.cache/streamproc/vectors"))
     prepared = prepare(read_dataset(arguments.dataset), cache)
     with tempfile.TemporaryDirectory() as scratch:
-        bundle = trained_on_history(prepared, general, Path(scratch)) if arguments.train else general
+        bundle = (
+            trained_on_history(prepared, general, Path(scratch) / "bundle") if arguments.train else general
+        )
         models = load_models(bundle)
     common = setting(prepared, models, arguments.split)
     thresholds = Thresholds.of(bundle.manifest.recall)

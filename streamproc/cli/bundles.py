@@ -23,9 +23,12 @@ __all__ = [
     "BundleOption",
     "Datasets",
     "Output",
+    "open_base",
     "open_bundle",
     "prepare_datasets",
     "require_bundle_output",
+    "require_named",
+    "require_readable",
     "say",
     "vector_cache",
     "write_bundle",
@@ -45,10 +48,51 @@ Output = Annotated[
 
 
 def open_bundle(path: Path | None) -> "Bundle":
-    """The bundle at the path, or else that of the settings, or else the one that ships."""
+    """The bundle at the path, or else that of the settings, or else the one that ships.
+
+    Raises:
+        BundleError: a file is missing or was altered, or its tagger was trained on other evidence.
+    """
+    bundle = open_base(path)
+    require_readable(bundle)
+    return bundle
+
+
+def open_base(path: Path | None) -> "Bundle":
+    """The same, whatever its tagger reads: for what takes its encoder, to train another tagger above all.
+
+    Raises:
+        BundleError: a file is missing or was altered.
+    """
     from streamproc.inference.bundle import Bundle, default_bundle_path  # noqa: PLC0415 - a quick --help
 
     return Bundle.load((path or load_settings().bundle or default_bundle_path()).expanduser())
+
+
+def require_named(**options: str) -> None:
+    """Refuse an empty name or version: every output records it, and nobody could tell whose it is.
+
+    Args:
+        options: name of an option → what was given.
+
+    Raises:
+        UserError: one is empty.
+    """
+    for option, given in options.items():
+        if not given.strip():
+            raise UserError(f"--{option} is {given!r}: give it something to be told from others by")
+
+
+def require_readable(bundle: "Bundle") -> None:
+    """Make sure that the tagger, if there is one, reads the evidence that is gathered.
+
+    Raises:
+        BundleError: it was trained on other evidence.
+    """
+    from streamproc.graph.evidence import check_readable  # noqa: PLC0415 - a quick --help
+
+    if bundle.manifest.tagger is not None:
+        check_readable(bundle.manifest.tagger.features)
 
 
 def prepare_datasets(
@@ -114,11 +158,11 @@ def write_bundle(base: "Bundle", output: Path, manifest: "Manifest") -> None:
     """
     import msgspec  # noqa: PLC0415 - a quick --help
 
-    from streamproc.inference.bundle import write_manifest  # noqa: PLC0415 - a quick --help
+    from streamproc.inference.bundle import MODEL_CARD_FILE, write_manifest  # noqa: PLC0415 - a quick --help
 
     if output.resolve() != base.path.resolve():
         # The card speaks of the base's models.
-        shutil.copytree(base.path, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("MODEL_CARD.md"))
+        shutil.copytree(base.path, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MODEL_CARD_FILE))
     write_manifest(output, msgspec.structs.replace(manifest, figures={}))
 
 

@@ -11,9 +11,11 @@ from streamproc.cli.bundles import (
     BundleOption,
     Datasets,
     Output,
+    open_base,
     open_bundle,
     prepare_datasets,
     require_bundle_output,
+    require_readable,
     say,
     write_bundle,
 )
@@ -74,7 +76,7 @@ def calibrate_recall(datasets: Datasets, output: Output, bundle: BundleOption = 
     from streamproc.graph.thresholds import FITTED  # noqa: PLC0415 - a quick --help
     from streamproc.training.fusion import fit_recall, recall_fit  # noqa: PLC0415 - a quick --help
 
-    base = open_bundle(bundle)
+    base = open_base(bundle)
     prepared = prepare_datasets(datasets, base)
     say("fitting recall")
     fitted = recall_fit(fit_recall(prepared, FITTED), [each.dataset.name for each in prepared])
@@ -188,6 +190,7 @@ def calibrate_precision(  # noqa: PLR0917 - the options of a command line
         )
     require_outputs(output, inputs=(tags, history))
     base = load_bundle(load_settings()) if bundle is None else open_bundle(bundle)
+    require_readable(base)
     chosen = _chosen(datasets, tags, history)
     if chosen is None:
         sample = _samples_of_datasets(datasets or [], base, leave_one_out=leave_one_out, outside=False).inside

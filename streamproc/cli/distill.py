@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamproc.cli.bundles import BundleOption, open_bundle, prepare_datasets, say
+from streamproc.cli.bundles import BundleOption, open_base, prepare_datasets, say
 from streamproc.cli.language_model import answer_cache
 from streamproc.cli.local_teacher import label_with_bundle
 from streamproc.cli.progress import loading_progress
@@ -131,7 +131,7 @@ def distill(  # noqa: PLR0917 - the options of a command line
     prices = None if price_in is None or price_out is None else Prices(price_in, price_out)
     endpoint = Endpoint.of(url, model, key_variable)
     handbook = Handbook() if knowledge is None else Handbook.read(knowledge)
-    loaded = open_bundle(bundle)
+    loaded = open_base(bundle)
     (prepared,) = prepare_datasets([dataset], loaded)
     found = lessons(
         prepared,

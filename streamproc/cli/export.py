@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 
 import typer
 
+from streamproc.cli.bundles import require_readable
 from streamproc.config import load_settings
+from streamproc.errors import InputFileError
 
 __all__ = ["app"]
 
@@ -55,5 +57,13 @@ def triton(
     from streamproc.inference.model_repository import Profile, write_repository  # noqa: PLC0415
 
     loaded = load_bundle(load_settings()) if bundle is None else Bundle.load(bundle)
-    for file in write_repository(loaded, output or _DIRECTORIES[profile], Profile(profile), model_version):
+    require_readable(loaded)
+    directory = output or _DIRECTORIES[profile]
+    try:
+        files = write_repository(loaded, directory, Profile(profile), model_version)
+    except OSError as error:
+        raise InputFileError(
+            f"{error.filename or directory} cannot be written: {error.strerror or error}"
+        ) from None
+    for file in files:
         typer.echo(file)

@@ -1,12 +1,13 @@
-"""Files that a command writes: refused before the work where they cannot be written, and written whole or not at all."""
+"""What a command writes: refused before the work where it cannot be written, and files written whole or not at all."""
 
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from streamproc.errors import InputFileError
 
-__all__ = ["require_outputs", "write_whole"]
+__all__ = ["require_new_directory", "require_outputs", "write_whole"]
 
 
 def require_outputs(*outputs: Path | None, inputs: Iterable[Path | None] = ()) -> None:
@@ -41,6 +42,22 @@ def _require_writable(output: Path) -> None:
     else:
         return
     raise InputFileError(f"{output} cannot be written: {reason}")
+
+
+def require_new_directory(output: Path) -> None:
+    """Refuse a directory that, made beside its place, could not be put there in the end.
+
+    Raises:
+        InputFileError: nothing can be made beside it, or it is where a file system is mounted.
+    """
+    if output.is_mount():
+        raise InputFileError(f"{output} cannot be replaced as a whole, it is mounted: name a directory in it")
+    try:
+        place = next(each for each in output.resolve().parents if each.exists())
+        with TemporaryDirectory(prefix=".streamproc", dir=place):
+            pass  # tried, not asked: what may be written to differs for root and on some file systems
+    except OSError as error:
+        raise InputFileError(f"{output} cannot be written: {error.strerror or error}") from None
 
 
 def write_whole(file: Path, content: bytes) -> None:

@@ -10,12 +10,13 @@ from streamproc.cli.bundles import (
     BundleOption,
     Datasets,
     Output,
-    open_bundle,
+    open_base,
     prepare_datasets,
     require_bundle_output,
+    require_named,
     say,
-    write_bundle,
 )
+from streamproc.cli.outputs import require_new_directory
 from streamproc.cli.train_encoder import train_encoder
 from streamproc.cli.train_general import train_general
 from streamproc.errors import UserError
@@ -94,17 +95,18 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
     from streamproc.training.teacher_labels import TeacherLabels  # noqa: PLC0415 - a quick --help
 
     try:
-        from streamproc.training.tagger import Plan, train_models  # noqa: PLC0415 - an extra
+        from streamproc.training.tagger import Plan, require_trainable, train_models  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise UserError(
             f"training needs what is not installed ({error.name}): {how_to_install('train')}"
         ) from None
+    require_named(version=version)
     require_bundle_output(output)
+    require_new_directory(output)
     held_out = None if hold_out is None else _fold(hold_out)
     soft = None if teacher is None else TeacherLabels.read(teacher)
-    base = open_bundle(bundle)
-    prepared = prepare_datasets(datasets, base)
-    write_bundle(base, output, base.manifest)
+    base = open_base(bundle)
+    prepared = prepare_datasets(datasets, base, require_trainable)
     marker = MarkerTraining(epochs=epochs, seed=seed) if read_text else None
     plan = Plan(
         version,
@@ -117,7 +119,7 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
         passes=passes,
         seed=seed,
     )
-    manifest = train_models(prepared, output, Thresholds.of(base.manifest.recall), plan, say)
+    manifest = train_models(prepared, base, output, Thresholds.of(base.manifest.recall), plan, say)
     typer.echo(f"{output}: {manifest.name}-{manifest.version}, models {version}")
 
 

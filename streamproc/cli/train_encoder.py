@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from streamproc.cli.bundles import Datasets, open_bundle, say, vector_cache
+from streamproc.cli.bundles import Datasets, open_base, require_named, say, vector_cache
+from streamproc.cli.outputs import require_new_directory
 from streamproc.cli.progress import loading_progress
 from streamproc.config import load_settings
 from streamproc.errors import UserError
@@ -85,14 +86,16 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
     from streamproc.training.pairs import read_co_viewed  # noqa: PLC0415
     from streamproc.training.recipe import Recipe  # noqa: PLC0415
 
+    require_named(name=name, version=version)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} exists and is not empty: name a new directory for the bundle")
+    require_new_directory(output)
     if teacher is None and beta is not None:
         raise UserError("--beta is the weight of a teacher: name one with --teacher, or leave --beta out")
     if teacher is not None and not epochs:
         raise UserError("--epochs 0 exports the encoder as it is: leave --teacher out")
     start = None if base is None else read_base(base)
-    taught_by = None if teacher is None else open_bundle(teacher)
+    taught_by = None if teacher is None else open_base(teacher)
     recipe = Recipe(alpha=alpha, epochs=epochs, notes_an_epoch=notes, seed=seed, learning_rate=learning_rate)
     if beta is not None:
         recipe = msgspec.structs.replace(recipe, beta=beta)

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from streamproc.cli.bundles import BundleOption, open_bundle, say, vector_cache
+from streamproc.cli.bundles import BundleOption, open_base, say, vector_cache
+from streamproc.cli.outputs import require_new_directory
 from streamproc.config import load_settings
 from streamproc.errors import UserError
 from streamproc.extras import how_to_install
@@ -37,7 +38,8 @@ def train_general(
 
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UserError(f"{output} exists and is not empty: name a new directory for the bundle")
-    shipped = open_bundle(bundle).manifest
+    require_new_directory(output)
+    shipped = open_base(bundle).manifest
     if shipped.training is None or not shipped.training.sets:
         raise UserError(
             f"bundle {shipped.name}-{shipped.version} does not say what it learnt from: train it with streamproc train tagger"

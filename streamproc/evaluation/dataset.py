@@ -5,15 +5,16 @@ tags of which people said that they do not apply. A line of tags is ``{"tag", "t
 
 The protocol of every figure: the repository is the tags of ``tags.jsonl``, for free keywords those used
 at least twice in train; history is train; gold tags outside the repository are left out, and notes
-left with none are not scored.
+left with none are not scored. A merged tag counts as the one that it became; deprecated tags and those of policy
+``manual_only``, which no model may emit, are outside the repository.
 
 A dataset that cannot be relied on is refused as a whole: a broken line, a note that says nothing or has neither
-tags nor rejections, a tag that ``tags.jsonl`` does not know, an id that stands twice (then test would be known from
+tags nor rejections, a tag that ``tags.jsonl`` does not know, a merge into one that does not stand before it, an id that stands twice (then test would be known from
 train).
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -22,12 +23,13 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from streamproc.errors import DecodeError, InputFileError, UserError
+from streamproc.errors import DecodeError, InputFileError, InvalidChangeError, UserError
 from streamproc.events.codec import normalise_name
 from streamproc.events.files import note_from_row, parse_object, read_lines, tag_from_row
 from streamproc.events.note import Note
 from streamproc.events.tag import TagChange
 from streamproc.inference.text import note_text
+from streamproc.knowledge.repository import check_change, is_searchable, resolve
 
 __all__ = ["Dataset", "LabelledNote", "Rules", "Split", "read_dataset"]
 
@@ -127,19 +129,35 @@ def read_dataset(directory: Path, rules: Rules | None = None) -> Dataset:
         rules: None: those of its ``rules.json``, else those known for the directory's name, else ``Rules()``.
 
     Raises:
-        InputFileError: a file is missing or a line cannot be used; names file and line.
+        InputFileError: a file is missing, a line cannot be used (names file and line), or no tag or no label is left.
     """
     name = directory.resolve().name
     rules = rules or _rules(directory / "rules.json") or KNOWN_RULES.get(name, Rules())
     tags = _tags(directory / "tags.jsonl")
-    reader = _Reader(rules, frozenset(tag.tag_id for tag in tags))
+    emitted = _emitted(tags)
+    if not emitted:
+        raise InputFileError(
+            f"{directory / 'tags.jsonl'}: every tag is deprecated or of policy manual_only, so none could be emitted: "
+            "give some the status active and the policy auto or review"
+        )
+    reader = _Reader(rules, frozenset(tags), emitted)
     raw = {split: reader.notes(directory / f"{split}.jsonl") for split in Split}
     counts = Counter(tag for note in raw[Split.TRAIN] for tag in note.gold)
     if not counts:
         raise InputFileError(
-            f"{directory / 'train.jsonl'}: no note has a tag, so there is no history to learn from"
+            f"{directory / 'train.jsonl'}: no note has a tag that could be emitted, so there is no history to learn from: "
+            "label some with tags that are active in tags.jsonl, and not manual_only"
         )
-    repository = tuple(tag for tag in tags if counts[tag.tag_id] >= rules.min_train_count)
+    repository = tuple(
+        tag
+        for tag_id, tag in tags.items()
+        if emitted.get(tag_id) == tag_id and counts[tag_id] >= rules.min_train_count
+    )
+    if not repository:
+        raise InputFileError(
+            f"{directory / 'train.jsonl'}: no tag occurs {rules.min_train_count} times, as often as a tag of the repository "
+            f'must: write {{"min_train_count": 0}} to {directory / "rules.json"}'
+        )
     known = frozenset(tag.tag_id for tag in repository)
 
     def within(split: Split) -> tuple[LabelledNote, ...]:
@@ -161,23 +179,34 @@ def _rules(path: Path) -> Rules | None:
         raise InputFileError(f"{path} does not say how to read the dataset: {error}") from None
 
 
-def _tags(path: Path) -> list[TagChange]:
+def _tags(path: Path) -> dict[str, TagChange]:
     tags: dict[str, TagChange] = {}
     for line, tag in _rows(path, tag_from_row):
         if tag.tag_id in tags:
             raise InputFileError(f"{path}, line {line}: the tag {tag.tag_id!r} stands in the file already")
+        try:
+            check_change(tag, tags)
+        except InvalidChangeError as error:
+            raise InputFileError(f"{path}, line {line}: {error}") from None
         tags[tag.tag_id] = tag
     if not tags:
         raise InputFileError(f'{path} has no tag: write one a line, such as {{"tag": "coffee"}}')
-    return list(tags.values())
+    return tags
+
+
+def _emitted(tags: Mapping[str, TagChange]) -> dict[str, str]:
+    """Id → that of the tag which is emitted for it, merges followed; ids for which none ever is are left out."""
+    ends = {tag_id: resolve(tag_id, tags) for tag_id in tags}
+    return {tag_id: tag.tag_id for tag_id, tag in ends.items() if tag is not None and is_searchable(tag)}
 
 
 class _Reader:
     """Reads the files of notes of one dataset; knows which ids it has met."""
 
-    def __init__(self, rules: Rules, tag_ids: frozenset[str]) -> None:
+    def __init__(self, rules: Rules, tag_ids: frozenset[str], emitted: Mapping[str, str]) -> None:
         self._rules = rules
         self._tag_ids = tag_ids
+        self._emitted = emitted
         self._met: dict[str, str] = {}
 
     def notes(self, path: Path) -> list[LabelledNote]:
@@ -205,7 +234,13 @@ class _Reader:
         note = note_from_row(row)
         if not note_text(note):
             raise DecodeError("title, text and images say nothing; a note needs at least a title or a text")
-        return LabelledNote(note, gold, moment if isinstance(moment, str) else "", rejected)
+        # Where merged tags were judged differently, the word on the tag itself counts, then the kinder one.
+        right = self._stand_for(gold) - rejected
+        wrong = self._stand_for(rejected) - right
+        return LabelledNote(note, right, moment if isinstance(moment, str) else "", wrong)
+
+    def _stand_for(self, tag_ids: frozenset[str]) -> frozenset[str]:
+        return frozenset(self._emitted[tag_id] for tag_id in tag_ids if tag_id in self._emitted)
 
     def _named(self, names: object, field: str) -> frozenset[str]:
         if names is None:

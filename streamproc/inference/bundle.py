@@ -1,7 +1,9 @@
 """A model bundle: a directory of ONNX files, a tokenizer and the manifest that names and hashes them."""
 
 import importlib.resources
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -11,7 +13,10 @@ from streamproc.errors import BundleError
 from streamproc.inference.digest import sha256_file
 from streamproc.inference.manifest import FORMAT, MANIFEST_FILE, Manifest
 
-__all__ = ["Bundle", "default_bundle_path", "write_manifest"]
+__all__ = ["MODEL_CARD_FILE", "Bundle", "default_bundle_path", "made_whole", "write_manifest"]
+
+MODEL_CARD_FILE = "MODEL_CARD.md"
+"""What people read about a bundle's models: it does not go over to a bundle with others."""
 
 
 def default_bundle_path() -> Path:
@@ -76,6 +81,42 @@ def write_manifest(path: Path, manifest: Manifest) -> Manifest:
     encoded = msgspec.json.format(msgspec.json.encode(hashed), indent=2)
     (path / MANIFEST_FILE).write_bytes(encoded + b"\n")
     return hashed
+
+
+@contextmanager
+def made_whole(output: Path) -> Iterator[Path]:
+    """A path beside the output at which to make a bundle; it takes the output's place when the block ends.
+
+    Until then a bundle that is there stays as it is, and where the block raises nothing is left of the new one. Files
+    that people keep beside a bundle's stay.
+
+    Args:
+        output: the bundle's directory; of a link, the directory that it points to.
+    """
+    output = output.resolve()
+    made = output.with_name(f"{output.name}.partial")
+    shutil.rmtree(made, ignore_errors=True)  # of a run that was killed
+    try:
+        yield made
+        if output.exists():
+            _keep_what_is_no_models(output, made)
+            before = output.with_name(f"{output.name}.before")
+            shutil.rmtree(before, ignore_errors=True)
+            output.rename(before)
+            made.rename(output)
+            shutil.rmtree(before)
+        else:
+            made.rename(output)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _keep_what_is_no_models(output: Path, made: Path) -> None:
+    for file in output.rglob("*"):
+        kept = made / file.relative_to(output)
+        if file.is_file() and not kept.exists() and file.suffix != ".onnx" and file.name != MODEL_CARD_FILE:
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, kept)
 
 
 def _files_in_use(manifest: Manifest) -> Iterable[str]:

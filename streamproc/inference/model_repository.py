@@ -192,7 +192,7 @@ def write_repository(
     version: int = 1,
     models: Collection[str] = (ENCODER, TAGGER, CALIBRATOR),
 ) -> list[Path]:
-    """Write the model repository of a bundle and return the paths of its files.
+    """Write the model repository of a bundle and return the paths of its files; where it is refused nothing is written.
 
     Versions of other numbers that are in the directory stay and go on being served.
 
@@ -205,27 +205,32 @@ def write_repository(
 
     Raises:
         BundleError: the bundle's directory cannot be named relative to the repository, a model has no
-            float form, or other tensors than the versions already in the directory.
+            float form, or other tensors than the versions already in the directory, or a configuration there is none.
         UserError: the gpu profile needs a package that is not installed.
     """
-    written = []
+    contents = {}
     for name, content in repository_files(bundle, directory, profile, version).items():
         if Path(name).parts[0] not in models:
             continue
         path = directory / name
         if path.name == _CONFIG and path.exists():
             content = _with_other_versions(content, path, version)  # noqa: PLW2901 - the same file
+        contents[path] = content
+    for path, content in contents.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-        written.append(path)
-    return written
+    return list(contents)
 
 
 def _with_other_versions(content: bytes, path: Path, version: int) -> bytes:
     """The configuration with what the one at the path says of other versions that are still beside it."""
-    config, present = (
-        text_format.Parse(text, schema.ModelConfig()) for text in (content.decode(), path.read_text())
-    )
+    config = text_format.Parse(content.decode(), schema.ModelConfig())
+    try:
+        present = text_format.Parse(path.read_bytes(), schema.ModelConfig())
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise BundleError(
+            f"{path} is not a configuration of Triton's ({error}): remove it, or write to another directory"
+        ) from None
     others = {
         name: parameter
         for name, parameter in present.parameters.items()

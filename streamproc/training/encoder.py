@@ -59,6 +59,7 @@ def train_encoder(
     Raises:
         UserError: the saved run is another one, or no epoch was better on valid than no training.
     """
+    output = output.resolve()  # "." has no name to put anything beside, and a link goes on pointing to it
     torch.set_num_threads(threads or available_cores())
     untuned, sample = base or default_base(), _sample(data, recipe.seed)
     if not recipe.epochs:

@@ -1,8 +1,8 @@
 """The general bundle made anew, from the datasets that it names."""
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -50,34 +50,13 @@ def make_again(
 
     Raises:
         BundleError: the bundle does not say how it was trained.
-        UserError: its encoder is another one; nothing is left of the output then.
+        UserError: its encoder is another one; nothing is written then.
     """
     training, tagger = shipped.training, shipped.tagger
     if training is None or tagger is None:
         raise BundleError(f"bundle {shipped.name}-{shipped.version} does not say how it was trained")
     datasets = [read_dataset(each) for each in directories]
     recipe = Recipe(epochs=0)
-    made = train_encoder(
-        encoder_data(datasets, recipe),
-        output,
-        recipe,
-        name=shipped.name,
-        version=shipped.version,
-        threads=threads,
-        say=say,
-    )
-    if made.encoder.float_sha256 != shipped.encoder.float_sha256:
-        shutil.rmtree(output)
-        raise UserError(
-            f"the encoder of bundle {shipped.name}-{shipped.version} is not all-MiniLM-L6-v2 as it is published: use streamproc "
-            "train encoder, calibrate recall and train tagger"
-        )
-    made = write_manifest(output, msgspec.structs.replace(made, recall=shipped.recall))
-    bundle = Bundle(output, made)
-    encoder = load_encoder(bundle, threads)
-    cache = vectors(encoder, bundle)
-    prepared = [prepare(each, cache) for each in datasets]
-    encoder.pool.close()
     plan = Plan(
         tagger.version,
         notes_a_set=training.notes_a_set,
@@ -86,4 +65,25 @@ def make_again(
         passes=training.passes,
         seed=training.seed,
     )
-    return train_models(prepared, output, Thresholds.of(shipped.recall), plan, say)
+    with TemporaryDirectory() as scratch:
+        alone = Path(scratch) / "encoder"
+        made = train_encoder(
+            encoder_data(datasets, recipe),
+            alone,
+            recipe,
+            name=shipped.name,
+            version=shipped.version,
+            threads=threads,
+            say=say,
+        )
+        if made.encoder.float_sha256 != shipped.encoder.float_sha256:
+            raise UserError(
+                f"the encoder of bundle {shipped.name}-{shipped.version} is not all-MiniLM-L6-v2 as it is published: use streamproc "
+                "train encoder, calibrate recall and train tagger"
+            )
+        base = Bundle(alone, write_manifest(alone, msgspec.structs.replace(made, recall=shipped.recall)))
+        encoder = load_encoder(base, threads)
+        cache = vectors(encoder, base)
+        prepared = [prepare(each, cache) for each in datasets]
+        encoder.pool.close()
+        return train_models(prepared, base, output, Thresholds.of(shipped.recall), plan, say)

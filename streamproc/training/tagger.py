@@ -1,5 +1,6 @@
 """The tagger and the calibrator of a bundle, trained on labelled history."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,13 +10,13 @@ import msgspec
 import numpy as np
 
 from streamproc.errors import UserError
+from streamproc.evaluation.dataset import Dataset
 from streamproc.evaluation.prepared import Prepared
 from streamproc.graph.evidence import FEATURES
 from streamproc.graph.thresholds import Thresholds
-from streamproc.inference.bundle import Bundle, write_manifest
+from streamproc.inference.bundle import MODEL_CARD_FILE, Bundle, made_whole, write_manifest
 from streamproc.inference.calibration import Identity
 from streamproc.inference.manifest import (
-    MANIFEST_FILE,
     CalibratorSpec,
     Fold,
     Manifest,
@@ -36,7 +37,7 @@ from streamproc.training.served import served_logits
 from streamproc.training.soft_labels import softened
 from streamproc.training.teacher_labels import TeacherLabels
 
-__all__ = ["Plan", "train_models"]
+__all__ = ["Plan", "require_trainable", "train_models"]
 
 EVIDENCE_TAGGER_FILE = "tagger/model.onnx"
 MARKER_TAGGER_FILE = "tagger.onnx"  # beside the encoder's directory, in which its table of words lies
@@ -81,18 +82,36 @@ class Plan:
     seed: int = 0
 
 
-def train_models(
+def require_trainable(dataset: Dataset) -> Dataset:
+    """The dataset, if it has what :func:`train_models` needs beside a history.
+
+    Raises:
+        UserError: no note of valid has a tag.
+    """
+    if not any(each.gold for each in dataset.valid):
+        raise UserError(
+            f"valid.jsonl of {dataset.name} has no note with a tag, and confidences are fitted to such notes: move some there"
+        )
+    return dataset
+
+
+def train_models(  # noqa: PLR0917 - all that training needs
     prepared: Sequence[Prepared],
-    bundle: Path,
+    base: Bundle,
+    output: Path,
     thresholds: Thresholds,
     plan: Plan,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Manifest:
-    """Train tagger and calibrator, write them into the bundle and record them in its manifest.
+    """Train tagger and calibrator and write the base bundle with them.
+
+    The bundle appears, or takes the place of the one that is there, as a whole or not at all. Of a tagger that reads the
+    text the state is kept beside it, in ``<output>.training.pt``; the same call goes on from there.
 
     Args:
         prepared: the datasets; each counts alike.
-        bundle: directory of a bundle with an encoder.
+        base: a bundle with an encoder; other models that it has are left out, and so is their card.
+        output: directory of the new bundle; that of the base is written anew.
         thresholds: of recall, as they will be in service.
         plan: how.
         progress: told what is being done.
@@ -104,9 +123,9 @@ def train_models(
         UserError: no labelled note is left to learn from, the tagger is to read text in words that it does not know, or
             the bundle holds an unfinished run with other data or settings.
     """
-    manifest = msgspec.json.decode((bundle / MANIFEST_FILE).read_bytes(), type=Manifest)
+    output = output.resolve()
     if plan.marker is not None:
-        _check_words(bundle / manifest.encoder.tokenizer, plan.checkpoint)
+        _check_words(base.file(base.manifest.encoder.tokenizer), plan.checkpoint)
     random = np.random.default_rng(plan.seed)
     names = tuple(each.dataset.name for each in prepared)
     parts = []
@@ -117,9 +136,72 @@ def train_models(
     if plan.held_out is not None:
         rows = _without(rows, plan.held_out)
     held = random.random(len(rows.texts)) < _CALIBRATOR_SHARE
-    learnt = rows.of_notes(~held)
+    learnt, judged = rows.of_notes(~held), rows.of_notes(held)
+    valid = [valid_rows(each, thresholds, random) for each in prepared]
+    _check_rows(learnt, judged, valid, names)
     if plan.teacher is not None:
         learnt = softened(learnt, plan.teacher)
+    with made_whole(output) as made:
+        bundle = _without_models(base, made)
+        manifest = msgspec.structs.replace(
+            base.manifest,
+            training=Training(plan.sets, plan.notes_a_set, plan.seed, plan.networks, plan.passes),
+            figures={},
+            tagger=_train_tagger(learnt, bundle, output, plan, names, progress),
+            calibrator=None,
+        )
+        bundle = Bundle(made, write_manifest(made, manifest))
+        progress("training the calibrator")
+        calibrator = fit_calibrator(
+            judged,
+            served_logits(bundle, judged),
+            networks=plan.networks,
+            epochs=max(round(_CALIBRATOR_PASSES * plan.passes), 1),
+            seed=plan.seed,
+        )
+        write_calibrator(calibrator, made / CALIBRATOR_FILE)
+        progress("fitting the calibration map on valid")
+        spec = CalibratorSpec(file=CALIBRATOR_FILE, version=plan.version, map=Identity(), training_data=names)
+        bundle = Bundle(made, write_manifest(made, msgspec.structs.replace(manifest, calibrator=spec)))
+        spec = msgspec.structs.replace(spec, map=fit_map(bundle, valid))
+        return write_manifest(made, msgspec.structs.replace(manifest, calibrator=spec))
+
+
+def _without_models(base: Bundle, made: Path) -> Bundle:
+    """A copy of the base without its tagger, its calibrator and the card that speaks of them."""
+    shutil.copytree(base.path, made, ignore=shutil.ignore_patterns(MODEL_CARD_FILE))
+    for spec in (base.manifest.tagger, base.manifest.calibrator):
+        if spec is not None:
+            (made / spec.file).unlink()
+            if not any((made / spec.file).parent.iterdir()):
+                (made / spec.file).parent.rmdir()
+    return Bundle(made, base.manifest)
+
+
+def _check_rows(learnt: Rows, judged: Rows, valid: Sequence[Rows], names: Sequence[str]) -> None:
+    """Make sure that there is something to fit each part to."""
+    if not len(learnt.right) or not len(judged.right):
+        raise UserError(
+            f"recall finds candidates for too few labelled notes of {' and '.join(names)}: tagger and calibrator learn from "
+            "different ones, so label more"
+        )
+    for name, rows in zip(names, valid, strict=True):
+        if not len(rows.right):
+            raise UserError(
+                f"recall finds no candidate for the labelled notes in valid.jsonl of {name}, and confidences are fitted to "
+                "them: label more"
+            )
+
+
+def _train_tagger(  # noqa: PLR0917 - all that training needs
+    learnt: Rows,
+    bundle: Bundle,
+    output: Path,
+    plan: Plan,
+    names: tuple[str, ...],
+    progress: Callable[[str], None],
+) -> TaggerSpec:
+    """Train a tagger of the sort that is planned, write it into the bundle and describe it."""
     progress("training the tagger on the evidence")
     tagger = fit_tagger(learnt, networks=plan.networks, epochs=plan.passes, seed=plan.seed)
     spec = TaggerSpec(
@@ -130,39 +212,13 @@ def train_models(
         held_out=plan.held_out,
     )
     if plan.marker is None:
-        write_tagger(tagger, bundle / EVIDENCE_TAGGER_FILE)
-    else:
-        progress("training the label-marker encoder on the text")
-        spec = msgspec.structs.replace(spec, file=MARKER_TAGGER_FILE, text=_TEXT)
-        _write_marker(learnt, tagger, bundle, manifest, plan, progress)
-    manifest = msgspec.structs.replace(
-        manifest,
-        training=Training(plan.sets, plan.notes_a_set, plan.seed, plan.networks, plan.passes),
-        figures={},
-    )
-    manifest = write_manifest(bundle, msgspec.structs.replace(manifest, tagger=spec, calibrator=None))
-    progress("training the calibrator")
-    judged = rows.of_notes(held)
-    calibrator = fit_calibrator(
-        judged,
-        served_logits(Bundle(bundle, manifest), judged),
-        networks=plan.networks,
-        epochs=max(round(_CALIBRATOR_PASSES * plan.passes), 1),
-        seed=plan.seed,
-    )
-    write_calibrator(calibrator, bundle / CALIBRATOR_FILE)
-    progress("fitting the calibration map on valid")
-    uncalibrated = CalibratorSpec(
-        file=CALIBRATOR_FILE, version=plan.version, map=Identity(), training_data=names
-    )
-    manifest = write_manifest(bundle, msgspec.structs.replace(manifest, calibrator=uncalibrated))
-    fitted = fit_map(Bundle(bundle, manifest), [valid_rows(each, thresholds, random) for each in prepared])
-    manifest = write_manifest(
-        bundle,
-        msgspec.structs.replace(manifest, calibrator=msgspec.structs.replace(uncalibrated, map=fitted)),
-    )
-    _remove_tagger_of_the_other_sort(bundle, spec.file)
-    return manifest
+        write_tagger(tagger, bundle.file(spec.file))
+        return spec
+    progress("training the label-marker encoder on the text")
+    spec = msgspec.structs.replace(spec, file=MARKER_TAGGER_FILE, text=_TEXT)
+    state_file = output.with_name(f"{output.name}.{STATE_FILE}")
+    _write_marker(learnt, tagger, bundle, plan, state_file, progress)
+    return spec
 
 
 def _check_words(tokenizer: Path, checkpoint: Path | None) -> None:
@@ -187,21 +243,12 @@ def _without(rows: Rows, held_out: Fold) -> Rows:
     return left
 
 
-def _remove_tagger_of_the_other_sort(bundle: Path, used: str) -> None:
-    """Remove the tagger that this one replaces, whether it came from the base bundle or from a run before."""
-    for file in {EVIDENCE_TAGGER_FILE, MARKER_TAGGER_FILE} - {used}:
-        (bundle / file).unlink(missing_ok=True)
-    evidence_directory = (bundle / EVIDENCE_TAGGER_FILE).parent
-    if evidence_directory.is_dir() and not any(evidence_directory.iterdir()):
-        evidence_directory.rmdir()
-
-
 def _write_marker(  # noqa: PLR0917 - all that training needs
     rows: Rows,
     evidence: Network,
-    bundle: Path,
-    manifest: Manifest,
+    bundle: Bundle,
     plan: Plan,
+    state_file: Path,
     progress: Callable[[str], None],
 ) -> None:
     # Late: what reads the evidence alone is trained without the packages that these need.
@@ -212,7 +259,7 @@ def _write_marker(  # noqa: PLR0917 - all that training needs
 
     assert plan.marker is not None  # noqa: S101 - for the type checker
     tokenizer = MarkerTokenizer(
-        bundle / manifest.encoder.tokenizer,
+        bundle.file(bundle.manifest.encoder.tokenizer),
         note_tokens=_TEXT.note_tokens,
         candidate_tokens=_TEXT.candidate_tokens,
     )
@@ -221,10 +268,12 @@ def _write_marker(  # noqa: PLR0917 - all that training needs
         (MarkerConfig(len(FEATURES)), read_checkpoint(plan.checkpoint), evidence),
         tokenizer,
         plan.marker,
-        state_file=bundle / STATE_FILE,
+        state_file=state_file,
         progress=progress,
     )
     with TemporaryDirectory() as scratch:
         float_file = Path(scratch) / "model.onnx"
         export_marker(model, float_file, "logit")
-        quantize_marker(float_file, bundle / MARKER_TAGGER_FILE, bundle / manifest.encoder.file)
+        quantize_marker(
+            float_file, bundle.file(MARKER_TAGGER_FILE), bundle.file(bundle.manifest.encoder.file)
+        )

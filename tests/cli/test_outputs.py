@@ -1,12 +1,13 @@
 """Files that commands write: what would fail or destroy an input is refused first, what is written is whole."""
 
 import os
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from streamproc.cli import app
-from streamproc.cli.outputs import require_outputs, write_whole
+from streamproc.cli.outputs import require_new_directory, require_outputs, write_whole
 from streamproc.errors import InputFileError, UserError
 from tests.evaluation.worlds import write_hobbies
 
@@ -111,3 +112,13 @@ def test_outputs_that_are_apart_are_taken(tmp_path, notes):
     require_outputs(tmp_path / "a", None, tmp_path / "b", inputs=(notes, None))
     with pytest.raises(InputFileError):
         require_outputs(tmp_path / "a", tmp_path / "." / "a")
+
+
+def test_a_directory_that_could_not_be_put_in_place_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputFileError, match="out cannot be written: Not a directory"):
+        require_new_directory(tmp_path / "file" / "deep" / "out")
+    with pytest.raises(InputFileError, match="/proc cannot be replaced as a whole"):
+        require_new_directory(Path("/proc"))
+    require_new_directory(tmp_path / "deep" / "out")
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from streamproc.cli import app
+from streamproc.cli.bundles import write_bundle
 from streamproc.errors import UserError
-from streamproc.inference.bundle import Bundle
+from streamproc.graph.evidence import FEATURES
+from streamproc.inference.bundle import Bundle, default_bundle_path
 from tests.cli.small_dataset import dataset  # noqa: F401 - a fixture
 
 pytest.importorskip("torch", reason="the extra 'train' is not installed")
@@ -46,3 +49,40 @@ def test_a_part_that_is_none_is_one_sentence(dataset, tmp_path, part):  # noqa: 
     assert isinstance(result.exception, UserError)
     assert f"--hold-out is {part!r}: give a part of the notes such as 1/2" in str(result.exception)
     assert not (tmp_path / "bundle").exists()
+
+
+def test_a_dataset_without_valid_notes_is_one_sentence_and_nothing_is_written(dataset, tmp_path):  # noqa: F811
+    (dataset / "valid.jsonl").write_text("")
+    result = CliRunner().invoke(app, ["train", "tagger", str(dataset), "-o", str(tmp_path / "bundle")])
+    assert isinstance(result.exception, UserError)
+    assert "valid.jsonl of samples has no note with a tag" in str(result.exception)
+    assert [each.name for each in tmp_path.iterdir()] == ["samples"]
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(dataset, tmp_path):  # noqa: F811
+    command = ["train", "tagger", str(dataset), "-o", str(dataset / "tags.jsonl" / "bundle")]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, UserError)
+    assert "cannot be written: Not a directory" in str(result.exception)
+    assert "reading" not in result.output
+
+
+def test_a_base_whose_tagger_was_trained_on_other_evidence_gets_one_that_reads_this(
+    dataset,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    monkeypatch.setenv("STREAMPROC_CACHE_DIR", str(tmp_path / "cache"))
+    base = Bundle.load(default_bundle_path())
+    other = msgspec.structs.replace(base.manifest.tagger, features=("similarity", *FEATURES[1:]))
+    write_bundle(base, tmp_path / "base", msgspec.structs.replace(base.manifest, tagger=other))
+    made = trained(dataset, tmp_path / "made", "--bundle", str(tmp_path / "base"))
+    assert made.manifest.tagger.features == FEATURES
+
+
+@pytest.mark.parametrize("version", ["", " "])
+def test_a_version_without_a_name_is_refused(dataset, tmp_path, version):  # noqa: F811
+    command = ["train", "tagger", str(dataset), "-o", str(tmp_path / "bundle"), "--version", version]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, UserError)
+    assert f"--version is {version!r}" in str(result.exception)

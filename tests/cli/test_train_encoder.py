@@ -97,3 +97,14 @@ def test_an_impossible_number_is_refused(runner, dataset, tmp_path, arguments):
     result = runner.invoke(app, ["train", "encoder", str(dataset), "-o", str(tmp_path / "out"), *arguments])
     assert result.exit_code == 2
     assert arguments[0] in result.output
+
+
+@pytest.mark.parametrize("option", ["--name", "--version"])
+def test_a_bundle_without_a_name_is_refused(runner, dataset, tmp_path, option):
+    assert f"{option} is ''" in str(refused(runner, dataset, "-o", tmp_path / "out", option, ""))
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(runner, tmp_path):
+    (tmp_path / "file").write_text("")
+    said = str(refused(runner, tmp_path / "nowhere", "-o", tmp_path / "file" / "out"))
+    assert said == f"{tmp_path / 'file' / 'out'} cannot be written: Not a directory"

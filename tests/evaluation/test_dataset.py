@@ -2,7 +2,7 @@ import pytest
 
 from streamproc.errors import InputFileError, UserError
 from streamproc.evaluation.dataset import Rules, Split, read_dataset
-from tests.evaluation.worlds import ROWS, write_dataset, write_hobbies
+from tests.evaluation.worlds import ROWS, TAGS, write_dataset, write_hobbies
 
 
 def test_gold_tags_outside_the_repository_are_left_out(tmp_path):
@@ -118,3 +118,78 @@ def test_notes_of_several_tags_are_told_without_a_history(tmp_path):
     rows = {**ROWS, "test": [{"id": "e1", "text": "both", "tags": ["tea", "coffee"]}]}
     dataset = read_dataset(write_dataset(tmp_path / "drinks", rows))
     assert not dataset.with_first(0, seed=0).single_tag
+
+
+DRINKS = [
+    {"tag": "tea"},
+    {"tag": "chai", "status": "merged", "merged_into": "tea"},
+    {"tag": "masala chai", "status": "merged", "merged_into": "chai"},
+    {"tag": "coffee"},
+    {"tag": "rare", "status": "deprecated"},
+    {"tag": "elsewhere", "policy": "manual_only"},
+]
+
+
+def labelled(tmp_path, tags, rejected=(), all_tags=DRINKS):
+    """A dataset whose one note of valid has these labels."""
+    rows = {**ROWS, "valid": [{"id": "v", "text": "a cup", "tags": tags, "rejected": list(rejected)}]}
+    return read_dataset(write_dataset(tmp_path / "drinks", rows, all_tags))
+
+
+def test_tags_that_no_model_may_emit_are_neither_in_the_repository_nor_right(tmp_path):
+    dataset = labelled(tmp_path, ["coffee", "rare", "elsewhere"])
+    assert [tag.tag_id for tag in dataset.tags] == ["tea", "coffee"]
+    assert dataset.valid[0].gold == {"coffee"}
+    assert [set(each.gold) for each in dataset.test] == [{"tea"}, {"coffee"}, set()]
+
+
+def test_a_merged_tag_is_right_as_the_one_that_it_became(tmp_path):
+    assert labelled(tmp_path, ["masala chai", "coffee"]).valid[0].gold == {"tea", "coffee"}
+
+
+@pytest.mark.parametrize(
+    ("tags", "rejected", "right", "wrong"),
+    [
+        (["tea"], ["chai"], {"tea"}, set()),
+        (["chai"], ["tea"], set(), {"tea"}),
+        (["chai"], ["masala chai"], {"tea"}, set()),
+        (["coffee"], ["chai", "rare"], {"coffee"}, {"tea"}),
+    ],
+)
+def test_of_two_words_on_tags_that_became_one_the_word_on_the_tag_itself_counts(
+    tmp_path, tags, rejected, right, wrong
+):
+    (note,) = labelled(tmp_path, tags, rejected).valid
+    assert (note.gold, note.rejected) == (right, wrong)
+
+
+def test_uses_of_a_merged_tag_count_for_the_one_that_it_became(tmp_path):
+    train = [{"id": "t1", "text": "a", "tags": ["tea"]}, {"id": "t2", "text": "b", "tags": ["chai"]}]
+    directory = write_dataset(tmp_path / "drinks", {**ROWS, "train": train}, DRINKS)
+    assert [tag.tag_id for tag in read_dataset(directory, Rules(min_train_count=2)).tags] == ["tea"]
+
+
+def test_a_repository_of_which_nothing_may_be_emitted_is_refused(tmp_path):
+    every = [{**tag, "status": "deprecated"} for tag in TAGS]
+    with pytest.raises(
+        InputFileError, match=r"tags\.jsonl: every tag is deprecated or .*give some the status"
+    ):
+        labelled(tmp_path, ["tea"], all_tags=every)
+
+
+def test_a_history_whose_tags_may_not_be_emitted_is_refused(tmp_path):
+    unused = [{**tag, "policy": "manual_only"} for tag in TAGS] + [{"tag": "milk"}]
+    with pytest.raises(InputFileError, match=r"train\.jsonl: no note has a tag that could be emitted"):
+        labelled(tmp_path, ["tea"], all_tags=unused)
+
+
+def test_a_history_in_which_no_tag_is_used_often_enough_is_refused(tmp_path):
+    directory = write_dataset(tmp_path / "drinks")
+    with pytest.raises(InputFileError, match=r"train\.jsonl: no tag occurs 9 times.*rules\.json"):
+        read_dataset(directory, Rules(min_train_count=9))
+
+
+def test_a_merge_into_a_tag_that_is_not_there_is_named_with_its_line(tmp_path):
+    tags = [*TAGS, {"tag": "chai", "status": "merged", "merged_into": "cha"}]
+    with pytest.raises(InputFileError, match=r"tags\.jsonl, line 5: .*'chai' cannot be merged into 'cha'"):
+        labelled(tmp_path, ["tea"], all_tags=tags)

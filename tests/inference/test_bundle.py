@@ -1,8 +1,10 @@
+import shutil
+
 import msgspec
 import pytest
 
 from streamproc.errors import BundleError
-from streamproc.inference.bundle import Bundle, default_bundle_path, write_manifest
+from streamproc.inference.bundle import Bundle, default_bundle_path, made_whole, write_manifest
 from streamproc.inference.manifest import Manifest
 from streamproc.inference.onnx import load_models
 
@@ -115,3 +117,30 @@ def test_a_file_that_is_no_model_is_refused(bundle_path):
 
 def _manifest(path):
     return msgspec.json.decode((path / "manifest.json").read_bytes(), type=Manifest)
+
+
+def test_a_new_bundle_takes_the_old_ones_place_when_it_is_whole(tmp_path, bundle_path):
+    link = tmp_path / "current"
+    link.symlink_to(bundle_path)
+    (bundle_path / "NOTES.md").write_text("mine")
+    (bundle_path / "MODEL_CARD.md").write_text("of the old models")
+    before = Bundle.load(bundle_path).manifest
+    with made_whole(link) as made:
+        shutil.copytree(default_bundle_path(), made, ignore=shutil.ignore_patterns("MODEL_CARD.md"))
+        assert Bundle.load(link).manifest == before
+    assert link.is_symlink()
+    new = Bundle.load(default_bundle_path()).manifest
+    assert Bundle.load(bundle_path).manifest == new
+    left = {str(file.relative_to(bundle_path)) for file in bundle_path.rglob("*") if file.is_file()}
+    assert left == {"manifest.json", "NOTES.md", *new.files}
+    assert {each.name for each in tmp_path.iterdir()} == {"bundle", "current"}
+
+
+def test_of_a_new_bundle_that_fails_nothing_is_left(tmp_path, bundle_path):
+    (tmp_path / "bundle.partial").mkdir()
+    (tmp_path / "bundle.partial" / "manifest.json").write_text("of a run that was killed")
+    with pytest.raises(ValueError, match="no"), made_whole(bundle_path) as made:  # noqa: PT012
+        made.mkdir()
+        raise ValueError("no")
+    assert Bundle.load(bundle_path)
+    assert [each.name for each in tmp_path.iterdir()] == ["bundle"]

@@ -168,6 +168,17 @@ def test_a_second_version_with_other_tensors_is_refused(bundle: Bundle, tmp_path
         write_repository(another, tmp_path, Profile.CPU, version=2)
 
 
+def test_a_repository_that_is_refused_at_its_last_model_stays_as_it_was(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    write_repository(bundle, tmp_path, Profile.CPU, version=1)
+    (tmp_path / "calibrator/config.pbtxt").write_text("mine")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    with pytest.raises(BundleError, match=r"calibrator/config\.pbtxt is not a configuration of Triton's"):
+        write_repository(bundle, tmp_path, Profile.CPU, version=2)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
 @pytest.mark.usefixtures("no_float_form", "triton_server")
 def test_triton_takes_the_gpu_configurations_up_to_the_missing_backend(
     complete: Bundle, tmp_path: Path

@@ -1,6 +1,7 @@
 """From labelled notes to a bundle whose vectors bring related notes together; needs the ``train`` extra."""
 
 import asyncio
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -93,6 +94,14 @@ def test_without_an_epoch_the_encoder_is_exported_as_it_is(checkpoint, data, tmp
     assert "fine-tuned" not in manifest.attributions[0].changes
     float_file = export_float(checkpoint.directory, checkpoint.pooling, tmp_path / "float")
     assert manifest.encoder.float_sha256 == float_weights_hash(float_file)
+
+
+def test_the_directory_one_is_in_becomes_the_bundle(checkpoint, data, tmp_path, monkeypatch):
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path / "out")
+    recipe = msgspec.structs.replace(RECIPE, epochs=0)
+    train_encoder(data, Path(), recipe, name="drinks", version="1", base=checkpoint)
+    assert Bundle.load(tmp_path / "out").manifest.name == "drinks"
 
 
 def test_texts_are_compared_in_both_forms(checkpoint, data, tmp_path):
