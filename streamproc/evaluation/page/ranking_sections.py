@@ -97,7 +97,10 @@ def emission(report: Report) -> str:
     )
     single = ""
     if report.single_tag:
-        single = "<p>As a single-tag task, a note's first tag counts if it is emitted:</p>" + table(
+        single = (
+            "<p>As a single-tag task: accuracy is the share of notes whose first tag is right, emitted or not (P@1); precision, "
+            "recall and F1 count a note's first tag where it is emitted; macro F1 is over all emitted tags, as above.</p>"
+        ) + table(
             ["accuracy", "precision", "recall", "F1", "macro F1"],
             (
                 Row(
