@@ -21,6 +21,8 @@ from streamproc.errors import UserError
 from streamproc.extras import how_to_install
 
 if TYPE_CHECKING:  # heavy imports: a quick --help
+    from streamproc.evaluation.baselines import Trees
+    from streamproc.evaluation.dataset import Dataset
     from streamproc.evaluation.prepared import Prepared
     from streamproc.evaluation.protocol import Studies
     from streamproc.inference.bundle import Bundle
@@ -97,7 +99,6 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     Example: streamproc eval data/nyt_keywords --report nyt.json --html nyt.html
     """
     from streamproc.cli.report_view import show_report  # noqa: PLC0415 - a quick --help
-    from streamproc.evaluation.baselines import Trees  # noqa: PLC0415
     from streamproc.evaluation.dataset import Split, read_dataset  # noqa: PLC0415
     from streamproc.evaluation.page import page  # noqa: PLC0415
     from streamproc.evaluation.prepared import prepare  # noqa: PLC0415
@@ -110,10 +111,11 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     if split not in {Split.VALID.value, Split.TEST.value}:
         raise UserError(f"--split is {split!r}: use valid or test")
     require_outputs(report, html, inputs=(*dataset.glob("*.json*"), calibration))
-    trees = tuple(Trees) if first_notes != 0 and _wants_trees(baselines) else ()
+    wants_trees = _wants_trees(baselines)
     read = read_dataset(dataset)
     if first_notes is not None:
         read = read.with_first(first_notes, seed)
+    trees, left_out = _trees(read, baselines) if wants_trees else ((), {})
     studies = Studies(ablations=ablations, new_tags=hold_out_tags, out_of_scope=hold_out_single, seed=seed)
     require_measurable(read, Split(split), studies)
     settings = load_settings()
@@ -140,7 +142,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
         split=Split(split),
         trees=trees,
         extra_rankers=language_models,
-        untested=missing_rivals(language_models),
+        untested={**missing_rivals(language_models), **left_out},
         studies=studies,
         cache=cache,
         progress=say,
@@ -203,3 +205,20 @@ def _wants_trees(asked: bool | None) -> bool:
     if asked is None and missing:
         say(f"Omikuji is not installed, so its trees are left out; for them: {remedy}")
     return asked is not False and not missing
+
+
+def _trees(dataset: "Dataset", asked: bool | None) -> "tuple[tuple[Trees, ...], dict[str, str]]":
+    """The kinds to train, and what the report says of Omikuji where they are left out.
+
+    Raises:
+        UserError: it was asked for, and the history is too little to learn from.
+    """
+    from streamproc.evaluation.baselines import Trees, learnable  # noqa: PLC0415 - a quick --help
+
+    if learnable(dataset):
+        return tuple(Trees), {}
+    labelled = sum(bool(each.gold) for each in dataset.train)
+    why = f"too few words stand in {labelled} labelled notes"
+    if asked:
+        raise UserError(f"--baselines: {why} for Omikuji to learn from: leave it out, or take more notes")
+    return (), {"Omikuji": why}

@@ -73,8 +73,8 @@ def rivals(
     return found
 
 
-def missing_rivals(found: "Sequence[LanguageModelRanker]") -> tuple[str, ...]:
-    """What the report names as untested: all three where no endpoint was given."""
+def missing_rivals(found: "Sequence[LanguageModelRanker]") -> dict[str, str]:
+    """What the report names as untested, and why: all three where no endpoint was given."""
     from streamproc.evaluation.llm_prompts import METHODS  # noqa: PLC0415 - a quick --help
 
-    return () if found else tuple(method.name for method in METHODS)
+    return {} if found else {method.name: "they need a language model (--llm)" for method in METHODS}

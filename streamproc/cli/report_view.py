@@ -19,8 +19,8 @@ def show_report(report: Report, console: Console) -> None:
     for table in (_methods(report), _confidences(report), _buckets(report)):
         console.print()
         console.print(table)
-    if report.untested:
-        console.print(f"{', '.join(report.untested)}: untested, for they need a language model (--llm)")
+    for why, methods in report.lacking.items():
+        console.print(f"{', '.join(methods)}: untested, for {why}")
     ours, told, judged = report.confidence[0], report.emission[0], report.verdict
     console.print(
         f"\nECE {ours.ece.mean:.4f} (95 %: {ours.ece.low:.4f}–{ours.ece.high:.4f}); a perfectly calibrated model of this "

@@ -1,7 +1,8 @@
 """The figures of one dataset: recall at 20 candidates, ranking, emission, confidences, beside the baselines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from streamproc.evaluation.ablations import ablations
 from streamproc.evaluation.baselines import MATCHING, VOTES, Trees, by_column, omikuji
@@ -55,6 +56,8 @@ class Studies:
 
 NO_STUDIES = Studies()
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
 
 def require_measurable(dataset: Dataset, split: Split, studies: Studies) -> None:
     """Refuse at once what :func:`evaluate` would refuse after an hour of encoding and tagging.
@@ -87,7 +90,7 @@ def evaluate(
     split: Split = Split.TEST,
     trees: Sequence[Trees] = tuple(Trees),
     extra_rankers: Sequence[Ranker] = (),
-    untested: Sequence[str] = (),
+    untested: Mapping[str, str] = _NONE,
     studies: Studies = NO_STUDIES,
     cache: VectorCache | None = None,
     progress: Callable[[str], None] = lambda _line: None,
@@ -105,7 +108,7 @@ def evaluate(
         split: which notes are scored; choose on valid, run test to report.
         trees: which Omikuji baselines to train.
         extra_rankers: other methods that choose among the same candidates.
-        untested: names of methods that belong into the comparison and are not among them.
+        untested: methods that belong into the comparison and are not among them → what they lack.
         studies: what else to measure.
         cache: embeds tags described otherwise; needed by ablations and new tags.
         progress: told what is being done.
@@ -162,7 +165,7 @@ def evaluate(
             if studies.out_of_scope
             else ()
         ),
-        untested=tuple(untested),
+        untested=dict(untested),
     )
 
 

@@ -245,7 +245,7 @@ class Report(msgspec.Struct, frozen=True):
     ``calibration`` names the calibration file whose map was used; empty: none. ``fitted_to`` is to how many labelled notes of the history the
     map was fitted for this report; 0: it was not. With neither it is the bundle's own. ``trained_on`` is whether the bundle says that its
     models saw this set's train as training data: then the figures are in-domain. ``ablations``, ``new_tags`` and ``out_of_scope`` are empty unless they were asked for.
-    ``untested`` names methods of the paper's comparison that were not run: they need a language model.
+    ``untested`` names the methods that belong into the comparison and are not in it, with what they lack ("they need …").
     """
 
     dataset: str
@@ -267,4 +267,10 @@ class Report(msgspec.Struct, frozen=True):
     ablations: tuple[Ablation, ...] = ()
     new_tags: tuple[NewTags, ...] = ()
     out_of_scope: tuple[OutOfScope, ...] = ()
-    untested: tuple[str, ...] = ()
+    untested: dict[str, str] = {}
+
+    @property
+    def lacking(self) -> dict[str, list[str]]:
+        """What untested methods lack → the methods."""
+        reasons = dict.fromkeys(self.untested.values())
+        return {why: [name for name, each in self.untested.items() if each == why] for why in reasons}

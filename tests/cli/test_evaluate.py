@@ -90,6 +90,23 @@ def test_without_omikuji_its_trees_are_left_out_unless_they_were_asked_for(
     assert "pip install '.[baselines]' in streamproc's directory" in str(error)
 
 
+@pytest.mark.parametrize("history", ["0", "1"])
+def test_omikuji_is_untested_where_the_history_is_too_little_for_it_unless_it_was_asked_for(
+    runner, hobbies, tmp_path, history
+):
+    pytest.importorskip("omikuji", reason="the trees need the 'baselines' extra")
+    report = tmp_path / "r.json"
+    options = ["--first-notes", history, "--split", "valid", "--report", str(report)]
+    result = runner.invoke(app, ["eval", str(hobbies), *options])
+    assert result.exit_code == 0, result.exception
+    why = f"too few words stand in {history} labelled notes"
+    assert msgspec.json.decode(report.read_bytes(), type=Report).untested["Omikuji"] == why
+    assert f"Omikuji: untested, for {why}" in result.stdout
+    error = runner.invoke(app, ["eval", str(hobbies), *options, "--baselines"]).exception
+    assert isinstance(error, UserError)
+    assert f"--baselines: {why} for Omikuji to learn from" in str(error)
+
+
 def _evaluated(runner, dataset, file, *options):
     result = runner.invoke(app, ["eval", str(dataset), "--no-baselines", "--report", str(file), *options])
     assert result.exit_code == 0, result.exception

@@ -57,11 +57,7 @@ def ranking(report: Report) -> str:
         "Do they stand in front?",
         "All methods rank tags for the same notes; confidence plays no part here. The last column is the difference on "
         "the same notes with its 95 % range: where the range is above 0, streamproc is ahead beyond chance."
-        + (
-            f" Untested, for they need a language model: {', '.join(report.untested)}."
-            if report.untested
-            else ""
-        ),
+        + "".join(f" Untested, for {why}: {', '.join(methods)}." for why, methods in report.lacking.items()),
         table(["P@1", "P@3", "P@5", "nDCG@3", "nDCG@5", "nDCG@10", "F1@5", column], rows),
     )
 
