@@ -14,7 +14,13 @@ from streamproc.cli.bundles import (
     say,
     vector_cache,
 )
-from streamproc.cli.language_model import LanguageModelName, LanguageModelUrl, missing_rivals, rivals
+from streamproc.cli.language_model import (
+    AskAgain,
+    LanguageModelName,
+    LanguageModelUrl,
+    missing_rivals,
+    rivals,
+)
 from streamproc.cli.outputs import require_outputs, write_whole
 from streamproc.config import FitConfidences, Settings, load_settings
 from streamproc.errors import UserError
@@ -79,6 +85,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     llm: LanguageModelUrl = None,
     llm_model: LanguageModelName = None,
     *,
+    ask_again: AskAgain = False,
     ablations: Annotated[
         bool, typer.Option("--ablations", help="Also measure without each part; takes several times as long.")
     ] = False,
@@ -125,7 +132,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
         loaded = with_calibration(loaded, chosen.expanduser())
     manifest = loaded.manifest
     trained_on = manifest.tagger is not None and read.name in manifest.tagger.training_data
-    language_models = rivals(llm, llm_model, read, Split(split), loaded)
+    language_models = rivals(llm, llm_model, read, Split(split), loaded, ask_again=ask_again)
     cache = vector_cache(load_encoder(loaded, settings.inference_threads), loaded)
     prepared = prepare(read, cache)
     fitted_to = 0

@@ -67,8 +67,10 @@ def _confidences_of(report: Report) -> str:
 
 def _methods(report: Report) -> Table:
     recalls = {row.method: row for row in report.recall}
+    answered = report.answered
     table = _table(
-        "#Right at 20", "P@1", "nDCG@5", "F1@5", f"behind in {'P@1' if report.single_tag else 'nDCG@5'}"
+        *("#Right at 20", "P@1", "nDCG@5", "F1@5", f"behind in {'P@1' if report.single_tag else 'nDCG@5'}"),
+        *(["answered"] if answered else []),
     )
     for row in report.ranking:
         found = recalls.get(row.method)
@@ -77,6 +79,7 @@ def _methods(report: Report) -> Table:
             f"{found.right:.3f}" if found else "",
             *(f"{value:.3f}" for value in (row.precision_1, row.ndcg_5, row.f1_5)),
             _signed(row.behind, 3) if row.behind else "",
+            *([answered.get(row.method, "")] if answered else []),
             style="bold" if row.behind is None else "",
         )
     return table

@@ -23,7 +23,7 @@ from streamproc.evaluation.new_tags import held_out_tags, new_tags
 from streamproc.evaluation.out_of_scope import draw_for, out_of_scope
 from streamproc.evaluation.prepared import Prepared
 from streamproc.evaluation.rankers import Ranker
-from streamproc.evaluation.report import Confidence, Recall, Report, Verdict
+from streamproc.evaluation.report import Answers, Confidence, Recall, Report, Verdict
 from streamproc.evaluation.scoring import Scored, sigmoid
 from streamproc.evaluation.vectors import VectorCache
 from streamproc.graph.hits import Hits
@@ -127,11 +127,12 @@ def evaluate(
     for kind in trees:
         progress(f"training Omikuji {kind.value}")
         orders[f"omikuji {kind.value}"] = omikuji(dataset, notes, kind)
-    emissions = [emission(OURS, scored.emitted, gold)]
-    for ranker in extra_rankers:
-        progress(f"ranking by {ranker.name}")
-        orders[ranker.name] = ranker.rank(notes, scored.recalled)
-        emissions.append(emission(ranker.name, orders[ranker.name], gold))
+    asked, answers, silent = _asked(extra_rankers, experiment, scored)
+    orders.update(asked)
+    emissions = [
+        emission(OURS, scored.emitted, gold),
+        *(emission(method, order, gold) for method, order in asked.items()),
+    ]
     progress("confidences")
     confidences, judged = _confidences(scored)
     single = dataset.single_tag
@@ -165,7 +166,8 @@ def evaluate(
             if studies.out_of_scope
             else ()
         ),
-        untested=dict(untested),
+        untested={**untested, **dict.fromkeys(silent, "their questions were not answered")},
+        answers=answers,
     )
 
 
@@ -191,6 +193,24 @@ def _untrained(
     ours = names(experiment.recalled(hits, replace(experiment.thresholds, candidates=CANDIDATES)))
     recalls.append(recall(OURS, ours, gold))
     return tuple(recalls), orders
+
+
+def _asked(
+    rankers: Sequence[Ranker], experiment: Experiment, scored: Scored
+) -> tuple[dict[str, list[list[str]]], tuple[Answers, ...], list[str]]:
+    """The orders of those that answered, how many notes each of them answered, and the names of those that never did."""
+    asked = sum(bool(found.tags) for found in scored.recalled)
+    orders, answers, silent = {}, [], []
+    for ranker in rankers:
+        experiment.say(f"ranking by {ranker.name}")
+        given = ranker.rank(experiment.notes, scored.recalled)
+        answered = asked - sum(tags is None for tags in given)
+        if not answered:
+            silent.append(ranker.name)
+            continue
+        orders[ranker.name] = [list(tags or ()) for tags in given]
+        answers.append(Answers(ranker.name, asked, answered))
+    return orders, tuple(answers), silent
 
 
 def _confidences(scored: Scored) -> tuple[tuple[Confidence, ...], Verdict]:

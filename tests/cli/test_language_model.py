@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.small_dataset import dataset
 from tests.evaluation.chooser import chooses
-from tests.servers.llm import language_model, says
+from tests.servers.llm import language_model, refuses, says
 
 __all__ = ["dataset", "language_model"]
 
@@ -60,6 +60,23 @@ def test_a_second_evaluation_asks_nothing(evaluate, language_model):
     for _ in range(2):
         assert evaluate("--llm", language_model.url, "--llm-model", "tiny").returncode == 0
     assert len(language_model.asked) == 3
+
+
+def test_what_was_refused_is_asked_again_where_that_is_wanted(evaluate, language_model, tmp_path):
+    model = ("--llm", language_model.url, "--llm-model", "tiny")
+    language_model.act = refuses("No.")
+    assert evaluate(*model).returncode == 0
+    untested = json.loads((tmp_path / "report.json").read_text())["untested"]
+    assert set(untested) == {"TagGPT (tiny)", "ICXML (tiny)", "LLM4TC (tiny)"}
+    language_model.act = says(chooses)
+    assert evaluate(*model, "--ask-again").returncode == 0
+    assert json.loads((tmp_path / "report.json").read_text())["untested"] == {}
+
+
+def test_asking_again_needs_somebody_to_ask(evaluate):
+    result = evaluate("--ask-again")
+    assert result.returncode == 2
+    assert "name one with --llm" in result.stderr
 
 
 def test_a_wrong_key_is_one_sentence(evaluate, language_model, tmp_path):

@@ -30,7 +30,11 @@ def recall(report: Report) -> str:
 
 def ranking(report: Report) -> str:
     """Orders of every method."""
-    column = "behind streamproc in " + ("P@1" if report.single_tag else "nDCG@5")
+    answered = report.answered
+    columns = ["P@1", "P@3", "P@5", "nDCG@3", "nDCG@5", "nDCG@10", "F1@5"]
+    columns.append("behind streamproc in " + ("P@1" if report.single_tag else "nDCG@5"))
+    if answered:
+        columns.append("notes answered")
     rows = (
         Row(
             row.method,
@@ -48,6 +52,7 @@ def ranking(report: Report) -> str:
                     )
                 ),
                 ranged(row.behind) if row.behind else "",
+                *([answered.get(row.method, "")] if answered else []),
             ],
             ours=row.behind is None,
         )
@@ -55,10 +60,15 @@ def ranking(report: Report) -> str:
     )
     return section(
         "Do they stand in front?",
-        "All methods rank tags for the same notes; confidence plays no part here. The last column is the difference on "
-        "the same notes with its 95 % range: where the range is above 0, streamproc is ahead beyond chance."
+        "All methods rank tags for the same notes; confidence plays no part here. How far a method lies behind is the "
+        "difference on the same notes with its 95 % range: where the range is above 0, streamproc is ahead beyond chance."
+        + (
+            " Notes that a language model did not answer count as untagged, here and below."
+            if answered
+            else ""
+        )
         + "".join(f" Untested, for {why}: {', '.join(methods)}." for why, methods in report.lacking.items()),
-        table(["P@1", "P@3", "P@5", "nDCG@3", "nDCG@5", "nDCG@10", "F1@5", column], rows),
+        table(columns, rows),
     )
 
 
