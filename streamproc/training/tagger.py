@@ -101,7 +101,8 @@ def train_models(
         The manifest as written.
 
     Raises:
-        UserError: no labelled note is left to learn from, or the tagger is to read text in words that it does not know.
+        UserError: no labelled note is left to learn from, the teacher knows none of them, or the tagger is to read text in
+            words that it does not know.
     """
     manifest = msgspec.json.decode((bundle / MANIFEST_FILE).read_bytes(), type=Manifest)
     if plan.marker is not None:
@@ -118,7 +119,7 @@ def train_models(
     held = random.random(len(rows.texts)) < _CALIBRATOR_SHARE
     learnt = rows.of_notes(~held)
     if plan.teacher is not None:
-        learnt = softened(learnt, plan.teacher)
+        learnt = softened(learnt, plan.teacher, say=progress)
     progress("training the tagger on the evidence")
     tagger = fit_tagger(learnt, networks=plan.networks, epochs=plan.passes, seed=plan.seed)
     spec = TaggerSpec(
