@@ -111,6 +111,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     from streamproc.evaluation.prepared import prepare  # noqa: PLC0415
     from streamproc.evaluation.protocol import Studies, require_measurable  # noqa: PLC0415
     from streamproc.evaluation.protocol import evaluate as measure  # noqa: PLC0415
+    from streamproc.evaluation.seen import fitted_to, models_learned_from  # noqa: PLC0415
     from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415
     from streamproc.inference.calibration_file import with_calibration  # noqa: PLC0415
     from streamproc.inference.onnx import load_encoder, load_models  # noqa: PLC0415
@@ -131,21 +132,22 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     if chosen is not None:
         loaded = with_calibration(loaded, chosen.expanduser())
     manifest = loaded.manifest
-    trained_on = manifest.tagger is not None and read.name in manifest.tagger.training_data
+    trained_on = models_learned_from(read, manifest)
     language_models = rivals(llm, llm_model, read, Split(split), loaded, ask_again=ask_again)
     cache = vector_cache(load_encoder(loaded, settings.inference_threads), loaded)
     prepared = prepare(read, cache)
-    fitted_to = 0
+    fitted_notes = 0
     if chosen is None:
-        loaded, fitted_to = _fitted(prepared, loaded, settings, studies, trained_on=trained_on)
+        loaded, fitted_notes = _fitted(prepared, loaded, settings, studies, trained_on=trained_on)
     figures = measure(
         prepared,
         load_models(loaded, settings.inference_threads),
         Thresholds.of(manifest.recall),
         bundle=f"{manifest.name}-{manifest.version}",
         calibration=chosen.name if chosen else "",
-        fitted_to=fitted_to,
+        fitted_to=fitted_notes,
         trained_on=trained_on,
+        calibrated_on=fitted_to(read, manifest),
         split=Split(split),
         trees=trees,
         extra_rankers=language_models,

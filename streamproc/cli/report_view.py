@@ -14,7 +14,7 @@ def show_report(report: Report, console: Console) -> None:
     console.print(
         f"[bold]{report.dataset}[/], {report.split}: {report.notes:,} notes, {report.tags:,} tags, history of "
         f"{report.history:,} notes, confidences {_confidences_of(report)}; bundle {report.bundle}"
-        f"{', whose models were trained on this set' if report.trained_on else ', which never saw this set'}"
+        f"{_acquaintance(report)}"
     )
     for table in (_methods(report), _confidences(report), _buckets(report)):
         console.print()
@@ -57,6 +57,14 @@ _VERDICTS = {
     "temperature": "the temperature is better, and simpler",
     "neither": "neither is clearly better in both",
 }
+
+
+def _acquaintance(report: Report) -> str:
+    if report.trained_on:
+        return ", whose models were trained on this set"
+    if report.calibrated_on:
+        return ", whose models never saw this set; its recall or confidences were fitted to it"
+    return ", which never saw this set"
 
 
 def _confidences_of(report: Report) -> str:

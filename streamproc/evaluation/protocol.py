@@ -87,6 +87,7 @@ def evaluate(
     calibration: str = "",
     fitted_to: int = 0,
     trained_on: bool = False,
+    calibrated_on: bool = False,
     split: Split = Split.TEST,
     trees: Sequence[Trees] = tuple(Trees),
     extra_rankers: Sequence[Ranker] = (),
@@ -104,7 +105,8 @@ def evaluate(
         bundle: what to call it in the report.
         calibration: the calibration file whose map the models use; empty: none.
         fitted_to: how many labelled notes of the history the models' map was fitted to for this; 0: it was not.
-        trained_on: whether its models were trained on this set's train.
+        trained_on: whether its models were trained on this set.
+        calibrated_on: whether its recall or calibration map was fitted to this set.
         split: which notes are scored; choose on valid, run test to report.
         trees: which Omikuji baselines to train.
         extra_rankers: other methods that choose among the same candidates.
@@ -143,6 +145,7 @@ def evaluate(
         calibration=calibration,
         fitted_to=fitted_to,
         trained_on=trained_on,
+        calibrated_on=calibrated_on,
         single_tag=single,
         notes=len(notes),
         tags=len(dataset.tags),

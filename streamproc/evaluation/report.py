@@ -253,7 +253,8 @@ class Report(msgspec.Struct, frozen=True):
 
     ``calibration`` names the calibration file whose map was used; empty: none. ``fitted_to`` is to how many labelled notes of the history the
     map was fitted for this report; 0: it was not. With neither it is the bundle's own. ``trained_on`` is whether the bundle says that its
-    models saw this set's train as training data: then the figures are in-domain. ``ablations``, ``new_tags`` and ``out_of_scope`` are empty unless they were asked for.
+    tagger, calibrator or encoder learned from this set: then the figures are in-domain. ``calibrated_on`` is whether its recall or its
+    calibration map was fitted to the set; its models may never have seen it. ``ablations``, ``new_tags`` and ``out_of_scope`` are empty unless they were asked for.
     ``untested`` names the methods that belong into the comparison and are not in it, with what they lack ("they need …"). ``answers`` are of methods
     that were asked note by note, such as language models.
     """
@@ -279,6 +280,7 @@ class Report(msgspec.Struct, frozen=True):
     out_of_scope: tuple[OutOfScope, ...] = ()
     untested: dict[str, str] = {}
     answers: tuple[Answers, ...] = ()
+    calibrated_on: bool = False
 
     @property
     def answered(self) -> dict[str, str]:
