@@ -26,11 +26,9 @@ def limits(manifest: Manifest, reports: Sequence[Report]) -> list[str]:
         *(limit for report in reports for limit in _of_ranking(report)),
         *(limit for report in reports for limit in _of_tags(report)),
     ]
-    untested = sorted({name for report in reports for name in report.untested})
-    if untested:
-        found.append(
-            f"It was not compared with language models ({', '.join(untested)}): no endpoint was at hand."
-        )
+    for why in dict.fromkeys(why for report in reports for why in report.lacking):
+        untested = sorted({name for report in reports for name in report.lacking.get(why, ())})
+        found.append(f"It was not compared with {', '.join(untested)}: {why}.")
     return found
 
 

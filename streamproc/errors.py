@@ -7,7 +7,8 @@
     │   ├── SettingsError         a setting is missing, malformed or contradicts another
     │   ├── InputFileError        a file given on the command line cannot be used
     │   ├── BundleError           a model bundle is incomplete or was altered
-    │   └── GraphMismatchError    the graph was built by another encoder, or is lost or foreign
+    │   ├── GraphMismatchError    the graph was built by another encoder, or is lost or foreign
+    │   └── UnusableAnswersError  a language model answers question after question in ways that cannot be used
     ├── PoisonError               the record itself is at fault: dead letter at once
     │   ├── DecodeError           not JSON, not UTF-8, wrong types, a limit exceeded
     │   ├── KeyMismatchError      the record's key disagrees with its value
@@ -55,6 +56,7 @@ __all__ = [
     "StreamprocError",
     "TransientError",
     "UnreadableAnswerError",
+    "UnusableAnswersError",
     "UserError",
 ]
 
@@ -83,6 +85,10 @@ class BundleError(UserError):
 
 class GraphMismatchError(UserError):
     """The graph was built by another encoder, or is not the one the topics describe."""
+
+
+class UnusableAnswersError(UserError):
+    """A language model answers, and nothing that it says can be used: another model or wording is wanted."""
 
 
 class PoisonError(StreamprocError):

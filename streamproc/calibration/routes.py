@@ -24,7 +24,7 @@ class KindRoutes:
     Attributes:
         kind: of tag.
         accept: from its threshold on tags are emitted; without one, nothing is promised for the kind.
-        review: from its threshold to the other people decide.
+        review: from its threshold to the other people decide; fitted to the tags that are not accepted.
     """
 
     kind: str
@@ -33,10 +33,8 @@ class KindRoutes:
 
     @property
     def review_threshold(self) -> float | None:
-        """Where review begins, where that is below acceptance."""
-        if self.accept.threshold is None or self.review.threshold is None:
-            return None
-        return self.review.threshold if self.review.threshold < self.accept.threshold else None
+        """Where review begins; None: nothing is worth a look, or nothing is accepted."""
+        return None if self.accept.threshold is None else self.review.threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +61,17 @@ def fit_routes(sample: Sample, confidence: Float64, target: float, review: float
         sample: labelled notes.
         confidence: float64[rows], by the map that will be in force; held out, where it was fitted to these notes.
         target: precision of what is accepted.
-        review: precision of what is shown to people: below it their time is wasted.
+        review: precision of what is shown to people, which is what is not accepted: below it their time is wasted.
     """
     kinds = []
     accepted = np.zeros(len(confidence), dtype=np.bool_)
     waiting = np.zeros(len(confidence), dtype=np.bool_)
     for kind in sorted(set(sample.kind.tolist())):
         of_kind = sample.kind == kind
-        parts = confidence[of_kind], sample.right[of_kind], sample.note[of_kind]
-        routes = KindRoutes(kind, fit_threshold(*parts, target), fit_threshold(*parts, review))
+        accept = _fitted(sample, confidence, of_kind, target)
+        # Nobody is shown what is accepted: its right tags must not make up for wrong ones among those for review.
+        left = of_kind if accept.threshold is None else of_kind & (confidence < accept.threshold)
+        routes = KindRoutes(kind, accept, _fitted(sample, confidence, left, review))
         kinds.append(routes)
         if routes.accept.threshold is not None:
             accepted |= of_kind & (confidence >= routes.accept.threshold)
@@ -88,21 +88,27 @@ def fit_routes(sample: Sample, confidence: Float64, target: float, review: float
     )
 
 
+def _fitted(sample: Sample, confidence: Float64, rows: npt.NDArray[np.bool_], target: float) -> KindThreshold:
+    return fit_threshold(confidence[rows], sample.right[rows], sample.note[rows], target)
+
+
 def settings_fragment(routes: Routes) -> str:
-    """Lines for ``streamproc.toml``; kinds without a threshold are left out."""
-    blocks = [
-        _block(
-            f"kinds.{_key(each.kind)}",
-            {"min_confidence": each.accept.threshold, "review_confidence": each.review_threshold},
-        )
-        for each in routes.kinds
-        if each.accept.threshold is not None
-    ]
+    """Lines for ``streamproc.toml``; kinds without a threshold are left out.
+
+    Where nothing is worth a look, both thresholds are the same: without the second, that of all kinds would hold.
+    """
+    blocks = []
+    for each in routes.kinds:
+        accept, review = each.accept.threshold, each.review_threshold
+        if accept is not None:
+            review = accept if review is None else review
+            values = {"min_confidence": accept, "review_confidence": review}
+            blocks.append(_block(f"kinds.{_key(each.kind)}", values))
     return "\n".join(blocks)
 
 
-def _block(name: str, values: Mapping[str, float | None]) -> str:
-    lines = [f"{key} = {value:g}\n" for key, value in values.items() if value is not None]
+def _block(name: str, values: Mapping[str, float]) -> str:
+    lines = [f"{key} = {value:g}\n" for key, value in values.items()]
     return "".join([f"[{name}]\n", *lines])
 
 

@@ -163,7 +163,8 @@ def calibrate_precision(  # noqa: PLR0917 - the options of a command line
         float, typer.Option(min=0.5, max=0.999, help="Precision that accepted tags are to have.")
     ] = 0.95,
     review: Annotated[
-        float, typer.Option(min=0.05, max=0.999, help="Precision from which tags are worth a person's look.")
+        float,
+        typer.Option(min=0.05, max=0.999, help="Precision that tags for a person's review are to have."),
     ] = 0.5,
     output: Annotated[
         Path | None,
@@ -174,8 +175,8 @@ def calibrate_precision(  # noqa: PLR0917 - the options of a command line
 ) -> None:
     """Fit thresholds, by kind of tag, that keep a promised precision.
 
-    The lower 95 % confidence bound on the precision of what is accepted reaches the target. Below that, people
-    review; what is not worth their while is dropped. Gives lines for streamproc.toml.
+    The lower 95 % confidence bound on the precision of what is accepted reaches --target. Of what is not, people review
+    what reaches --review likewise, counted without what is accepted; the rest is dropped. Gives lines for streamproc.toml.
 
     Example: streamproc calibrate precision --target 0.95 --tags tags.jsonl --history labelled.jsonl
     """
@@ -337,7 +338,7 @@ def _write(record: "CalibrationRecord", base: "Bundle", output: Path, names: lis
 
 def _tell(routes: "Routes", notes: int, target: float) -> None:
     for each in routes.kinds:
-        say(f"{each.kind}: {_in_words(each.accept, each.review_threshold, target)}")
+        say(f"{each.kind}: {_in_words(each.accept, each.review, target)}")
     yields = routes.yields
     say(
         f"on {notes:,} labelled notes: {yields.tags_a_note:.2f} tags a note, "
@@ -345,7 +346,7 @@ def _tell(routes: "Routes", notes: int, target: float) -> None:
     )
 
 
-def _in_words(accept: "KindThreshold", review: float | None, target: float) -> str:
+def _in_words(accept: "KindThreshold", review: "KindThreshold", target: float) -> str:
     if accept.too_few:
         return (
             f"no threshold: {accept.emitted} candidates are too few to promise {target:g}, {accept.needed} right ones "
@@ -356,8 +357,15 @@ def _in_words(accept: "KindThreshold", review: float | None, target: float) -> s
             f"no threshold: of the {accept.emitted} most confident {accept.right:.3f} are right, at least "
             f"{accept.bound:.3f} with 95 % confidence; what holds for all kinds holds"
         )
-    waiting = "nothing for review" if review is None else f"review from {review:g} on"
+    waiting = (
+        "nothing for review"
+        if review.threshold is None
+        else f"review from {review.threshold:g} on ({_proof(review)})"
+    )
+    return f"accept from {accept.threshold:g} on ({_proof(accept)}), {waiting}"
+
+
+def _proof(fitted: "KindThreshold") -> str:
     return (
-        f"accept from {accept.threshold:g} on ({accept.emitted} tags, {accept.right:.3f} right, at least "
-        f"{accept.bound:.3f} with 95 % confidence), {waiting}"
+        f"{fitted.emitted} tags, {fitted.right:.3f} right, at least {fitted.bound:.3f} with 95 % confidence"
     )

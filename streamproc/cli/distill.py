@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamproc.cli.bundles import BundleOption, open_base, prepare_datasets, say
-from streamproc.cli.language_model import answer_cache
+from streamproc.cli.language_model import AskAgain, answer_cache
 from streamproc.cli.local_teacher import label_with_bundle
 from streamproc.cli.progress import loading_progress
 from streamproc.cli.teacher_labels import write_labels
@@ -89,9 +89,7 @@ def distill(  # noqa: PLR0917 - the options of a command line
     ] = None,
     *,
     images: Annotated[bool, typer.Option("--images", help="Show the notes' images, too.")] = False,
-    ask_again: Annotated[
-        bool, typer.Option("--ask-again", help="Ask anew what was refused or unreadable in an earlier run.")
-    ] = False,
+    ask_again: AskAgain = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what it would cost, and ask nothing.")
     ] = False,

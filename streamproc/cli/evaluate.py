@@ -14,13 +14,21 @@ from streamproc.cli.bundles import (
     say,
     vector_cache,
 )
-from streamproc.cli.language_model import LanguageModelName, LanguageModelUrl, missing_rivals, rivals
+from streamproc.cli.language_model import (
+    AskAgain,
+    LanguageModelName,
+    LanguageModelUrl,
+    missing_rivals,
+    rivals,
+)
 from streamproc.cli.outputs import require_outputs, write_whole
 from streamproc.config import FitConfidences, Settings, load_settings
 from streamproc.errors import UserError
 from streamproc.extras import how_to_install
 
 if TYPE_CHECKING:  # heavy imports: a quick --help
+    from streamproc.evaluation.baselines import Trees
+    from streamproc.evaluation.dataset import Dataset
     from streamproc.evaluation.prepared import Prepared
     from streamproc.evaluation.protocol import Studies
     from streamproc.inference.bundle import Bundle
@@ -77,6 +85,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     llm: LanguageModelUrl = None,
     llm_model: LanguageModelName = None,
     *,
+    ask_again: AskAgain = False,
     ablations: Annotated[
         bool, typer.Option("--ablations", help="Also measure without each part; takes several times as long.")
     ] = False,
@@ -97,12 +106,12 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     Example: streamproc eval data/nyt_keywords --report nyt.json --html nyt.html
     """
     from streamproc.cli.report_view import show_report  # noqa: PLC0415 - a quick --help
-    from streamproc.evaluation.baselines import Trees  # noqa: PLC0415
     from streamproc.evaluation.dataset import Split, read_dataset  # noqa: PLC0415
     from streamproc.evaluation.page import page  # noqa: PLC0415
     from streamproc.evaluation.prepared import prepare  # noqa: PLC0415
     from streamproc.evaluation.protocol import Studies, require_measurable  # noqa: PLC0415
     from streamproc.evaluation.protocol import evaluate as measure  # noqa: PLC0415
+    from streamproc.evaluation.seen import fitted_to, models_learned_from  # noqa: PLC0415
     from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415
     from streamproc.inference.calibration_file import with_calibration  # noqa: PLC0415
     from streamproc.inference.onnx import load_encoder, load_models  # noqa: PLC0415
@@ -110,10 +119,11 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     if split not in {Split.VALID.value, Split.TEST.value}:
         raise UserError(f"--split is {split!r}: use valid or test")
     require_outputs(report, html, inputs=(*dataset.glob("*.json*"), calibration))
-    trees = tuple(Trees) if first_notes != 0 and _wants_trees(baselines) else ()
+    wants_trees = _wants_trees(baselines)
     read = read_dataset(dataset)
     if first_notes is not None:
         read = read.with_first(first_notes, seed)
+    trees, left_out = _trees(read, baselines) if wants_trees else ((), {})
     studies = Studies(ablations=ablations, new_tags=hold_out_tags, out_of_scope=hold_out_single, seed=seed)
     require_measurable(read, Split(split), studies)
     settings = load_settings()
@@ -122,25 +132,26 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     if chosen is not None:
         loaded = with_calibration(loaded, chosen.expanduser())
     manifest = loaded.manifest
-    trained_on = manifest.tagger is not None and read.name in manifest.tagger.training_data
-    language_models = rivals(llm, llm_model, read, Split(split), loaded)
+    trained_on = models_learned_from(read, manifest)
+    language_models = rivals(llm, llm_model, read, Split(split), loaded, ask_again=ask_again)
     cache = vector_cache(load_encoder(loaded, settings.inference_threads), loaded)
     prepared = prepare(read, cache)
-    fitted_to = 0
+    fitted_notes = 0
     if chosen is None:
-        loaded, fitted_to = _fitted(prepared, loaded, settings, studies, trained_on=trained_on)
+        loaded, fitted_notes = _fitted(prepared, loaded, settings, studies, trained_on=trained_on)
     figures = measure(
         prepared,
         load_models(loaded, settings.inference_threads),
         Thresholds.of(manifest.recall),
         bundle=f"{manifest.name}-{manifest.version}",
         calibration=chosen.name if chosen else "",
-        fitted_to=fitted_to,
+        fitted_to=fitted_notes,
         trained_on=trained_on,
+        calibrated_on=fitted_to(read, manifest),
         split=Split(split),
         trees=trees,
         extra_rankers=language_models,
-        untested=missing_rivals(language_models),
+        untested={**missing_rivals(language_models), **left_out},
         studies=studies,
         cache=cache,
         progress=say,
@@ -203,3 +214,20 @@ def _wants_trees(asked: bool | None) -> bool:
     if asked is None and missing:
         say(f"Omikuji is not installed, so its trees are left out; for them: {remedy}")
     return asked is not False and not missing
+
+
+def _trees(dataset: "Dataset", asked: bool | None) -> "tuple[tuple[Trees, ...], dict[str, str]]":
+    """The kinds to train, and what the report says of Omikuji where they are left out.
+
+    Raises:
+        UserError: it was asked for, and the history is too little to learn from.
+    """
+    from streamproc.evaluation.baselines import Trees, learnable  # noqa: PLC0415 - a quick --help
+
+    if learnable(dataset):
+        return tuple(Trees), {}
+    labelled = sum(bool(each.gold) for each in dataset.train)
+    why = f"too few words stand in {labelled} labelled notes"
+    if asked:
+        raise UserError(f"--baselines: {why} for Omikuji to learn from: leave it out, or take more notes")
+    return (), {"Omikuji": why}

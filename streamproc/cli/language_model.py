@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # heavy imports: a quick --help
     from streamproc.evaluation.llm_rankers import LanguageModelRanker
     from streamproc.inference.bundle import Bundle
 
-__all__ = ["LanguageModelName", "LanguageModelUrl", "answer_cache", "missing_rivals", "rivals"]
+__all__ = ["AskAgain", "LanguageModelName", "LanguageModelUrl", "answer_cache", "missing_rivals", "rivals"]
 
 LanguageModelUrl = Annotated[
     str | None,
@@ -31,6 +31,9 @@ LanguageModelUrl = Annotated[
 LanguageModelName = Annotated[
     str | None, typer.Option("--llm-model", help="The model's name at that endpoint.")
 ]
+AskAgain = Annotated[
+    bool, typer.Option("--ask-again", help="Ask anew what was refused or unreadable in an earlier run.")
+]
 
 
 def answer_cache() -> Path:
@@ -39,25 +42,34 @@ def answer_cache() -> Path:
 
 
 def rivals(
-    url: str | None, model: str | None, dataset: "Dataset", split: "Split", bundle: "Bundle"
+    url: str | None,
+    model: str | None,
+    dataset: "Dataset",
+    split: "Split",
+    bundle: "Bundle",
+    *,
+    ask_again: bool,
 ) -> "tuple[LanguageModelRanker, ...]":
     """The paper's language-model baselines, where an endpoint is given; on a terminal, only if somebody agrees.
 
     Raises:
-        UserError: only one of URL and model is given, or they cannot be used.
+        UserError: only one of URL and model is given, or neither although answers are to be asked for again, or they
+            cannot be used.
     """
     from streamproc.evaluation.llm_rankers import Asking, language_model_rankers  # noqa: PLC0415 - a quick --help
     from streamproc.llm.asking import Manner  # noqa: PLC0415
     from streamproc.llm.tokens import token_counter  # noqa: PLC0415
 
     if url is None and model is None:
+        if ask_again:
+            raise UserError("--ask-again is about a language model: name one with --llm and --llm-model")
         return ()
     if url is None or model is None:
         raise UserError("--llm and --llm-model go together: give both or neither")
     asking = Asking(
         Endpoint.of(url, model),
         answer_cache(),
-        Manner(),
+        Manner(ask_again=ask_again),
         token_counter(bundle.file(bundle.manifest.encoder.tokenizer)),
         say,
         loading_progress,
@@ -73,8 +85,8 @@ def rivals(
     return found
 
 
-def missing_rivals(found: "Sequence[LanguageModelRanker]") -> tuple[str, ...]:
-    """What the report names as untested: all three where no endpoint was given."""
+def missing_rivals(found: "Sequence[LanguageModelRanker]") -> dict[str, str]:
+    """What the report names as untested, and why: all three where no endpoint was given."""
     from streamproc.evaluation.llm_prompts import METHODS  # noqa: PLC0415 - a quick --help
 
-    return () if found else tuple(method.name for method in METHODS)
+    return {} if found else {method.name: "they need a language model (--llm)" for method in METHODS}

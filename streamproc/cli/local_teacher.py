@@ -50,7 +50,7 @@ def label_with_bundle(
     bundle = open_bundle(teacher)
     tagger = teaching_tagger(bundle)
     read = read_dataset(dataset)
-    places = unseen_places(read, tagger, split)
+    places = unseen_places(read, tagger, bundle.manifest.training, split)
     if not places:
         raise UserError(f"{dataset}/{split}.jsonl has no labelled note that {teacher} was not trained on")
     models = load_models(bundle, load_settings().inference_threads)

@@ -14,13 +14,13 @@ def show_report(report: Report, console: Console) -> None:
     console.print(
         f"[bold]{report.dataset}[/], {report.split}: {report.notes:,} notes, {report.tags:,} tags, history of "
         f"{report.history:,} notes, confidences {_confidences_of(report)}; bundle {report.bundle}"
-        f"{', whose models were trained on this set' if report.trained_on else ', which never saw this set'}"
+        f"{_acquaintance(report)}"
     )
     for table in (_methods(report), _confidences(report), _buckets(report)):
         console.print()
         console.print(table)
-    if report.untested:
-        console.print(f"{', '.join(report.untested)}: untested, for they need a language model (--llm)")
+    for why, methods in report.lacking.items():
+        console.print(f"{', '.join(methods)}: untested, for {why}")
     ours, told, judged = report.confidence[0], report.emission[0], report.verdict
     console.print(
         f"\nECE {ours.ece.mean:.4f} (95 %: {ours.ece.low:.4f}–{ours.ece.high:.4f}); a perfectly calibrated model of this "
@@ -59,6 +59,14 @@ _VERDICTS = {
 }
 
 
+def _acquaintance(report: Report) -> str:
+    if report.trained_on:
+        return ", whose models were trained on this set"
+    if report.calibrated_on:
+        return ", whose models never saw this set; its recall or confidences were fitted to it"
+    return ", which never saw this set"
+
+
 def _confidences_of(report: Report) -> str:
     if report.calibration:
         return f"by {report.calibration}"
@@ -67,8 +75,10 @@ def _confidences_of(report: Report) -> str:
 
 def _methods(report: Report) -> Table:
     recalls = {row.method: row for row in report.recall}
+    answered = report.answered
     table = _table(
-        "#Right at 20", "P@1", "nDCG@5", "F1@5", f"behind in {'P@1' if report.single_tag else 'nDCG@5'}"
+        *("#Right at 20", "P@1", "nDCG@5", "F1@5", f"behind in {'P@1' if report.single_tag else 'nDCG@5'}"),
+        *(["answered"] if answered else []),
     )
     for row in report.ranking:
         found = recalls.get(row.method)
@@ -77,6 +87,7 @@ def _methods(report: Report) -> Table:
             f"{found.right:.3f}" if found else "",
             *(f"{value:.3f}" for value in (row.precision_1, row.ndcg_5, row.f1_5)),
             _signed(row.behind, 3) if row.behind else "",
+            *([answered.get(row.method, "")] if answered else []),
             style="bold" if row.behind is None else "",
         )
     return table

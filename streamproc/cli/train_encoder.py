@@ -84,6 +84,7 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
     from streamproc.training.base_encoder import read_base  # noqa: PLC0415
     from streamproc.training.encoder_data import encoder_data  # noqa: PLC0415
     from streamproc.training.pairs import read_co_viewed  # noqa: PLC0415
+    from streamproc.training.provenance import training_set  # noqa: PLC0415
     from streamproc.training.recipe import Recipe  # noqa: PLC0415
 
     require_named(name=name, version=version)
@@ -117,6 +118,7 @@ def train_encoder(  # noqa: PLR0917 - the options of a command line
             name=name,
             version=version,
             base=start,
+            sets=tuple(training_set(each) for each in datasets),
             threads=load_settings().inference_threads,
             progress=progress,
             say=say,

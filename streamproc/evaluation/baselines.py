@@ -22,7 +22,7 @@ from streamproc.graph.recall import Recalled
 from streamproc.graph.thresholds import PAPER
 from streamproc.inference.text import note_text
 
-__all__ = ["MATCHING", "VOTES", "Trees", "by_column", "omikuji"]
+__all__ = ["MATCHING", "VOTES", "Trees", "by_column", "learnable", "omikuji"]
 
 MATCHING = replace(PAPER, delta_content_tag=-1.0, max_content_tag=20, max_neighbour_tag=0)
 """Recall by the nearest tags alone (the paper's match-based recall)."""
@@ -49,6 +49,24 @@ def by_column(recalled: Sequence[Recalled], name: str) -> list[list[str]]:
     ]
 
 
+def learnable(dataset: Dataset) -> bool:
+    """Whether a word of train stands in two labelled notes: with none, :func:`omikuji` has nothing to learn from.
+
+    Needs the ``baselines`` extra.
+    """
+    from sklearn.feature_extraction.text import CountVectorizer  # noqa: PLC0415 - an extra
+
+    words_of = CountVectorizer().build_analyzer()  # as TF-IDF reads them
+    met: set[str] = set()
+    for each in dataset.train:
+        if each.gold:
+            words = set(words_of(note_text(each.note)))
+            if words & met:
+                return True
+            met |= words
+    return False
+
+
 def omikuji(
     dataset: Dataset, notes: Sequence[LabelledNote], trees: Trees, *, best: int = 20
 ) -> list[list[str]]:
@@ -67,13 +85,12 @@ def omikuji(
     tags = {tag.tag_id: number for number, tag in enumerate(dataset.tags)}
     ids = list(tags)
     train = [each for each in dataset.train if each.gold]
-    vectorizer = TfidfVectorizer(sublinear_tf=True, min_df=2)
-    try:
-        inputs = vectorizer.fit_transform([note_text(each.note) for each in train]).tocsr()
-    except ValueError:
+    if not learnable(dataset):
         raise UserError(
             f"Omikuji has too few words to learn from in {len(train)} notes: leave it out (--no-baselines)"
-        ) from None
+        )
+    vectorizer = TfidfVectorizer(sublinear_tf=True, min_df=2)
+    inputs = vectorizer.fit_transform([note_text(each.note) for each in train]).tocsr()
     used = int((np.diff(inputs.indptr) > 0).sum())
     hyper = library.Model.default_hyper_param()
     if trees is Trees.BONSAI:  # as in Annif: wide, unbalanced, shallow

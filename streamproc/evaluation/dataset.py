@@ -15,7 +15,7 @@ train).
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,6 +28,7 @@ from streamproc.events.codec import normalise_name
 from streamproc.events.files import note_from_row, parse_object, read_lines, tag_from_row
 from streamproc.events.note import Note
 from streamproc.events.tag import TagChange
+from streamproc.inference.digest import sha256_file
 from streamproc.inference.text import note_text
 from streamproc.knowledge.repository import check_change, is_searchable, resolve
 
@@ -85,13 +86,23 @@ class LabelledNote:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset as the protocol sees it."""
+    """A dataset as the protocol sees it.
+
+    Attributes:
+        name: of its directory.
+        tags: the repository.
+        train: the history.
+        valid: to choose on.
+        test: to report.
+        digests: SHA-256 (hex) of the files of notes it was read from.
+    """
 
     name: str
     tags: tuple[TagChange, ...]
     train: tuple[LabelledNote, ...]
     valid: tuple[LabelledNote, ...]
     test: tuple[LabelledNote, ...]
+    digests: Mapping[Split, str] = field(default_factory=dict, compare=False)
 
     def split(self, split: Split) -> tuple[LabelledNote, ...]:
         """The notes of one file, in its order."""
@@ -165,7 +176,8 @@ def read_dataset(directory: Path, rules: Rules | None = None) -> Dataset:
             replace(each, gold=each.gold & known, rejected=each.rejected & known) for each in raw[split]
         )
 
-    return Dataset(name, repository, within(Split.TRAIN), within(Split.VALID), within(Split.TEST))
+    digests = {split: sha256_file(directory / f"{split}.jsonl") for split in Split}
+    return Dataset(name, repository, within(Split.TRAIN), within(Split.VALID), within(Split.TEST), digests)
 
 
 def _rules(path: Path) -> Rules | None:

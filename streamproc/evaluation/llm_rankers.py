@@ -6,11 +6,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamproc.errors import UnusableAnswersError
 from streamproc.evaluation.dataset import Dataset, LabelledNote
 from streamproc.evaluation.llm_prompts import METHODS, Method
 from streamproc.evaluation.samples import History
 from streamproc.graph.recall import Recalled
-from streamproc.llm.asking import Manner, Question, ask_all
+from streamproc.llm.asking import Manner, Outcome, Question, ask_all
 from streamproc.llm.bill import Bill, CountTokens, reckon
 from streamproc.llm.cache import AnswerCache
 from streamproc.llm.endpoint import Endpoint
@@ -43,7 +44,8 @@ class Asking:
 class LanguageModelRanker:
     """One method with one model; a ``Ranker``.
 
-    A note without an answer (refused, unreadable twice, rejected) gets no tag, and ``say`` is told how many there were.
+    A note may stay without an answer (refused, unreadable twice, rejected); ``say`` is told how many do. A model whose
+    answers cannot be used, one after another, is not asked on: no note counts as answered then.
 
     Args:
         method: the prompt and how its answer is read.
@@ -61,8 +63,10 @@ class LanguageModelRanker:
         """The method and the model."""
         return f"{self._method.name} ({self._asking.endpoint.model})"
 
-    def rank(self, notes: Sequence[LabelledNote], recalled: Sequence[Recalled]) -> list[list[str]]:
-        """The candidates that the model gives each note, best first.
+    def rank(
+        self, notes: Sequence[LabelledNote], recalled: Sequence[Recalled]
+    ) -> Sequence[Sequence[str] | None]:
+        """The candidates that the model gives each note, best first; None: it gave no answer.
 
         Raises:
             UserError: key, model or URL are wrong, or the endpoint takes none of the questions.
@@ -77,26 +81,41 @@ class LanguageModelRanker:
         with AnswerCache(asking.cache) as cache:
             asked = list(questions.values())
             guess = sum(method.answer_tokens(len(each.tags)) for each in recalled) / max(len(asked), 1)
-            bill = reckon(asked, asking.endpoint, cache, asking.count_tokens, guess)
+            bill = reckon(
+                asked,
+                asking.endpoint,
+                cache,
+                asking.count_tokens,
+                guess,
+                ask_again=asking.manner.ask_again,
+            )
             asking.say(_bill_line(self.name, bill))
-            with asking.progress() as progress:
-                outcomes = asyncio.run(
-                    ask_all(
-                        asking.endpoint,
-                        asked,
-                        cache,
-                        asking.manner,
-                        progress=lambda done, total: progress(self.name, done, total),
-                        notice=asking.say,
-                    )
-                )
+            try:
+                outcomes = self._ask(asked, cache)
+            except UnusableAnswersError as error:
+                asking.say(f"{error}; {self.name} is left out")
+                return [None if place in questions else [] for place in range(len(notes))]
         answers = dict(zip(questions, outcomes, strict=True))
         unanswered = sum(outcome.value is None for outcome in outcomes)
         if unanswered:
             asking.say(
-                f"{self.name}: {unanswered:,} of {len(outcomes):,} notes unanswered; they count as untagged"
+                f"{self.name}: {unanswered:,} of {len(outcomes):,} notes unanswered; --ask-again asks them anew"
             )
-        return [(answers[place].value or []) if place in answers else [] for place in range(len(notes))]
+        return [answers[place].value if place in answers else [] for place in range(len(notes))]
+
+    def _ask(self, questions: Sequence[Question[list[str]]], cache: AnswerCache) -> list[Outcome[list[str]]]:
+        asking = self._asking
+        with asking.progress() as progress:
+            return asyncio.run(
+                ask_all(
+                    asking.endpoint,
+                    questions,
+                    cache,
+                    asking.manner,
+                    progress=lambda done, total: progress(self.name, done, total),
+                    notice=asking.say,
+                )
+            )
 
     def _question(self, note: LabelledNote, found: Recalled) -> Question[list[str]]:
         samples = self._history.samples(found) if self._method.shows_samples else ()

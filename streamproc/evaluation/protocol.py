@@ -1,7 +1,8 @@
 """The figures of one dataset: recall at 20 candidates, ranking, emission, confidences, beside the baselines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from streamproc.evaluation.ablations import ablations
 from streamproc.evaluation.baselines import MATCHING, VOTES, Trees, by_column, omikuji
@@ -22,7 +23,7 @@ from streamproc.evaluation.new_tags import held_out_tags, new_tags
 from streamproc.evaluation.out_of_scope import draw_for, out_of_scope
 from streamproc.evaluation.prepared import Prepared
 from streamproc.evaluation.rankers import Ranker
-from streamproc.evaluation.report import Confidence, Recall, Report, Verdict
+from streamproc.evaluation.report import Answers, Confidence, Recall, Report, Verdict
 from streamproc.evaluation.scoring import Scored, sigmoid
 from streamproc.evaluation.vectors import VectorCache
 from streamproc.graph.hits import Hits
@@ -55,6 +56,8 @@ class Studies:
 
 NO_STUDIES = Studies()
 
+_NONE: Mapping[str, str] = MappingProxyType({})
+
 
 def require_measurable(dataset: Dataset, split: Split, studies: Studies) -> None:
     """Refuse at once what :func:`evaluate` would refuse after an hour of encoding and tagging.
@@ -84,10 +87,11 @@ def evaluate(
     calibration: str = "",
     fitted_to: int = 0,
     trained_on: bool = False,
+    calibrated_on: bool = False,
     split: Split = Split.TEST,
     trees: Sequence[Trees] = tuple(Trees),
     extra_rankers: Sequence[Ranker] = (),
-    untested: Sequence[str] = (),
+    untested: Mapping[str, str] = _NONE,
     studies: Studies = NO_STUDIES,
     cache: VectorCache | None = None,
     progress: Callable[[str], None] = lambda _line: None,
@@ -101,11 +105,12 @@ def evaluate(
         bundle: what to call it in the report.
         calibration: the calibration file whose map the models use; empty: none.
         fitted_to: how many labelled notes of the history the models' map was fitted to for this; 0: it was not.
-        trained_on: whether its models were trained on this set's train.
+        trained_on: whether its models were trained on this set.
+        calibrated_on: whether its recall or calibration map was fitted to this set.
         split: which notes are scored; choose on valid, run test to report.
         trees: which Omikuji baselines to train.
         extra_rankers: other methods that choose among the same candidates.
-        untested: names of methods that belong into the comparison and are not among them.
+        untested: methods that belong into the comparison and are not among them → what they lack.
         studies: what else to measure.
         cache: embeds tags described otherwise; needed by ablations and new tags.
         progress: told what is being done.
@@ -124,11 +129,12 @@ def evaluate(
     for kind in trees:
         progress(f"training Omikuji {kind.value}")
         orders[f"omikuji {kind.value}"] = omikuji(dataset, notes, kind)
-    emissions = [emission(OURS, scored.emitted, gold)]
-    for ranker in extra_rankers:
-        progress(f"ranking by {ranker.name}")
-        orders[ranker.name] = ranker.rank(notes, scored.recalled)
-        emissions.append(emission(ranker.name, orders[ranker.name], gold))
+    asked, answers, silent = _asked(extra_rankers, experiment, scored)
+    orders.update(asked)
+    emissions = [
+        emission(OURS, scored.emitted, gold),
+        *(emission(method, order, gold) for method, order in asked.items()),
+    ]
     progress("confidences")
     confidences, judged = _confidences(scored)
     single = dataset.single_tag
@@ -139,6 +145,7 @@ def evaluate(
         calibration=calibration,
         fitted_to=fitted_to,
         trained_on=trained_on,
+        calibrated_on=calibrated_on,
         single_tag=single,
         notes=len(notes),
         tags=len(dataset.tags),
@@ -162,7 +169,8 @@ def evaluate(
             if studies.out_of_scope
             else ()
         ),
-        untested=tuple(untested),
+        untested={**untested, **dict.fromkeys(silent, "their questions were not answered")},
+        answers=answers,
     )
 
 
@@ -188,6 +196,24 @@ def _untrained(
     ours = names(experiment.recalled(hits, replace(experiment.thresholds, candidates=CANDIDATES)))
     recalls.append(recall(OURS, ours, gold))
     return tuple(recalls), orders
+
+
+def _asked(
+    rankers: Sequence[Ranker], experiment: Experiment, scored: Scored
+) -> tuple[dict[str, list[list[str]]], tuple[Answers, ...], list[str]]:
+    """The orders of those that answered, how many notes each of them answered, and the names of those that never did."""
+    asked = sum(bool(found.tags) for found in scored.recalled)
+    orders, answers, silent = {}, [], []
+    for ranker in rankers:
+        experiment.say(f"ranking by {ranker.name}")
+        given = ranker.rank(experiment.notes, scored.recalled)
+        answered = asked - sum(tags is None for tags in given)
+        if not answered:
+            silent.append(ranker.name)
+            continue
+        orders[ranker.name] = [list(tags or ()) for tags in given]
+        answers.append(Answers(ranker.name, asked, answered))
+    return orders, tuple(answers), silent
 
 
 def _confidences(scored: Scored) -> tuple[tuple[Confidence, ...], Verdict]:

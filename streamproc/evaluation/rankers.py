@@ -17,8 +17,12 @@ class Ranker(Protocol):
         """What to call it in the report."""
         ...
 
-    def rank(self, notes: Sequence[LabelledNote], recalled: Sequence[Recalled]) -> list[list[str]]:
+    def rank(
+        self, notes: Sequence[LabelledNote], recalled: Sequence[Recalled]
+    ) -> Sequence[Sequence[str] | None]:
         """The tags that it gives each note, best first: ids of candidates, none twice, perhaps none at all.
+
+        None where it was asked and no answer came: the report counts such a note as untagged, and says so.
 
         Args:
             notes: to be tagged; their ``gold`` is for the judge, never for a ranker.

@@ -6,6 +6,7 @@ from streamproc.evaluation.metrics import Bin, Interval, Point
 
 __all__ = [
     "Ablation",
+    "Answers",
     "Bucket",
     "Confidence",
     "Emission",
@@ -45,6 +46,14 @@ class Ranking(msgspec.Struct, frozen=True):
     ndcg_10: float
     f1_5: float
     behind: Interval | None
+
+
+class Answers(msgspec.Struct, frozen=True):
+    """How many of the notes that have candidates a method answered; the others count as untagged in its figures."""
+
+    method: str
+    asked: int
+    answered: int
 
 
 class Emission(msgspec.Struct, frozen=True):
@@ -244,8 +253,10 @@ class Report(msgspec.Struct, frozen=True):
 
     ``calibration`` names the calibration file whose map was used; empty: none. ``fitted_to`` is to how many labelled notes of the history the
     map was fitted for this report; 0: it was not. With neither it is the bundle's own. ``trained_on`` is whether the bundle says that its
-    models saw this set's train as training data: then the figures are in-domain. ``ablations``, ``new_tags`` and ``out_of_scope`` are empty unless they were asked for.
-    ``untested`` names methods of the paper's comparison that were not run: they need a language model.
+    tagger, calibrator or encoder learned from this set: then the figures are in-domain. ``calibrated_on`` is whether its recall or its
+    calibration map was fitted to the set; its models may never have seen it. ``ablations``, ``new_tags`` and ``out_of_scope`` are empty unless they were asked for.
+    ``untested`` names the methods that belong into the comparison and are not in it, with what they lack ("they need …"). ``answers`` are of methods
+    that were asked note by note, such as language models.
     """
 
     dataset: str
@@ -267,4 +278,17 @@ class Report(msgspec.Struct, frozen=True):
     ablations: tuple[Ablation, ...] = ()
     new_tags: tuple[NewTags, ...] = ()
     out_of_scope: tuple[OutOfScope, ...] = ()
-    untested: tuple[str, ...] = ()
+    untested: dict[str, str] = {}
+    answers: tuple[Answers, ...] = ()
+    calibrated_on: bool = False
+
+    @property
+    def answered(self) -> dict[str, str]:
+        """Methods that were asked note by note → how many notes they answered, in words; empty: nobody was asked."""
+        return {each.method: f"{each.answered:,} of {each.asked:,}" for each in self.answers}
+
+    @property
+    def lacking(self) -> dict[str, list[str]]:
+        """What untested methods lack → the methods."""
+        reasons = dict.fromkeys(self.untested.values())
+        return {why: [name for name, each in self.untested.items() if each == why] for why in reasons}

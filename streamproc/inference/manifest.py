@@ -40,6 +40,7 @@ class EncoderSpec(msgspec.Struct, frozen=True):
             forms of one encoder share it, two encoders never do.
         cosine_to_float_mean: mean cosine of this file's vectors to the float form's, over a sample of texts.
         cosine_to_float_min: the lowest of them.
+        training: the datasets it was fine-tuned on; empty: it is as it was published.
     """
 
     file: str
@@ -50,6 +51,7 @@ class EncoderSpec(msgspec.Struct, frozen=True):
     float_sha256: str
     cosine_to_float_mean: float
     cosine_to_float_min: float
+    training: tuple["TrainingSet", ...] = ()
 
 
 class ReadText(msgspec.Struct, frozen=True):
@@ -182,7 +184,7 @@ class Attribution(msgspec.Struct, frozen=True):
 
 
 class TrainingSet(msgspec.Struct, frozen=True):
-    """A dataset that tagger and calibrator learnt from.
+    """A dataset that models learnt from.
 
     Attributes:
         name: of its directory.

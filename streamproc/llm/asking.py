@@ -15,6 +15,7 @@ from streamproc.errors import (
     StreamprocError,
     TransientError,
     UnreadableAnswerError,
+    UnusableAnswersError,
     UserError,
 )
 from streamproc.llm.cache import AnswerCache, CachedAnswer, Ending
@@ -143,6 +144,7 @@ async def ask_all(
 
     Raises:
         SettingsError: key, model or URL are wrong.
+        UnusableAnswersError: the model answers, and never in a way that can be used.
         UserError: the endpoint takes none of the questions, or the account is used up.
         TransientError: the endpoint cannot be reached or does not recover.
     """
@@ -203,7 +205,15 @@ class _Session:
         except TransientError as error:
             self._count(error)
             return Outcome(None, error)
-        self.in_vain = 0
+        if outcome.failure is None:
+            self.in_vain = 0
+        else:
+            self._count(
+                UnusableAnswersError(
+                    f"{self.endpoint.model}: {outcome.failure}; {HOPELESS} questions in a row went that way: "
+                    "ask another model"
+                )
+            )
         return outcome
 
     def _count(self, error: StreamprocError) -> None:

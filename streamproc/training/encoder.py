@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import msgspec
 import numpy as np
 import torch
 
 from streamproc.errors import UserError
+from streamproc.inference.bundle import write_manifest
 from streamproc.inference.cores import available_cores
-from streamproc.inference.manifest import Manifest
+from streamproc.inference.manifest import Manifest, TrainingSet
 from streamproc.training.base_encoder import BaseEncoder, default_base
 from streamproc.training.contrastive import SentenceEncoder, fine_tune
 from streamproc.training.encoder_data import EncoderData
@@ -33,6 +35,7 @@ def train_encoder(
     name: str,
     version: str,
     base: BaseEncoder | None = None,
+    sets: tuple[TrainingSet, ...] = (),
     threads: int = 0,
     progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
     say: Callable[[str], None] = lambda _line: None,
@@ -52,6 +55,7 @@ def train_encoder(
         name: the bundle's name.
         version: the bundle's version.
         base: the encoder to start from; None: all-MiniLM-L6-v2.
+        sets: the datasets, as the manifest is to record them.
         threads: of torch; 0 for as many as there are cores available.
         progress: told epoch, batches done, all batches.
         say: told what each epoch came to.
@@ -75,7 +79,7 @@ def train_encoder(
             f"(Recall@10 {run.epochs[0].recall:.4f}): nothing was written"
         )
     say("exporting")
-    sets = " and ".join(each.name for each in data.sets)
+    names = " and ".join(each.name for each in data.sets)
     taught = "" if data.teacher is None else f", taught by the encoder of {data.teacher.name}"
     with TemporaryDirectory() as tuned:
         encoder.model.save_pretrained(tuned)
@@ -86,19 +90,29 @@ def train_encoder(
             sample,
             name=name,
             version=version,
-            changes=f"fine-tuned contrastively on {sets}{taught} (seed {recipe.seed})",
+            changes=f"fine-tuned contrastively on {names}{taught} (seed {recipe.seed})",
+            sets=sets,
         )
     shutil.rmtree(journal.directory)
     return manifest
 
 
 def _write(
-    output: Path, encoder: BaseEncoder, sample: Sequence[str], *, name: str, version: str, changes: str
+    output: Path,
+    encoder: BaseEncoder,
+    sample: Sequence[str],
+    *,
+    name: str,
+    version: str,
+    changes: str,
+    sets: tuple[TrainingSet, ...] = (),
 ) -> Manifest:
     """Export the encoder beside the output and put it in place."""
     scratch = output.with_name(f"{output.name}.partial")
     shutil.rmtree(scratch, ignore_errors=True)
     manifest = export_bundle(encoder, scratch, sample, name=name, version=version, changes=changes)
+    learnt = msgspec.structs.replace(manifest.encoder, training=sets)
+    manifest = write_manifest(scratch, msgspec.structs.replace(manifest, encoder=learnt))
     if output.exists():
         output.rmdir()  # it is empty: whoever calls has seen to that
     scratch.rename(output)

@@ -12,10 +12,11 @@ from streamproc.errors import UserError
 from streamproc.evaluation.dataset import Dataset, Split
 from streamproc.evaluation.prepared import Prepared, recall_all
 from streamproc.evaluation.scoring import score
+from streamproc.evaluation.seen import tagger_learned_from
 from streamproc.graph.evidence import check_readable
 from streamproc.graph.thresholds import Thresholds
 from streamproc.inference.bundle import Bundle, default_bundle_path
-from streamproc.inference.manifest import TaggerSpec
+from streamproc.inference.manifest import TaggerSpec, Training
 from streamproc.inference.protocols import Models
 from streamproc.training.distill import TaughtSet
 from streamproc.training.teacher_labels import TaughtNote, TeacherLabel
@@ -44,21 +45,22 @@ def teaching_tagger(bundle: Bundle) -> TaggerSpec:
     return tagger
 
 
-def unseen_places(dataset: Dataset, tagger: TaggerSpec, split: Split) -> list[int]:
-    """Places of the labelled notes of a file that a tagger was not trained on.
+def unseen_places(dataset: Dataset, tagger: TaggerSpec, training: Training | None, split: Split) -> list[int]:
+    """Places of the labelled notes of a file that a tagger was not trained on, whatever the file is called now.
 
     Raises:
         UserError: it was trained on all of them.
     """
-    labelled = [place for place, each in enumerate(dataset.split(split)) if each.gold]
-    if split is not Split.TRAIN or dataset.name not in tagger.training_data:
+    notes = dataset.split(split)
+    labelled = [place for place, each in enumerate(notes) if each.gold]
+    if not tagger_learned_from(dataset, split, tagger, training):
         return labelled
     if tagger.held_out is None:
         raise UserError(
-            f"tagger {tagger.version} was trained on all of {dataset.name}'s train and is too sure of its notes: train the "
+            f"tagger {tagger.version} was trained on all of {dataset.name}'s {split} and is too sure of its notes: train the "
             "teacher with --hold-out 1/2, and it labels the part that it has not seen"
         )
-    return [place for place in labelled if tagger.held_out.holds(dataset.train[place].note.note_id)]
+    return [place for place in labelled if tagger.held_out.holds(notes[place].note.note_id)]
 
 
 def label_notes(

@@ -120,8 +120,8 @@ def train_models(  # noqa: PLR0917 - all that training needs
         The manifest as written.
 
     Raises:
-        UserError: no labelled note is left to learn from, the tagger is to read text in words that it does not know, or
-            the bundle holds an unfinished run with other data or settings.
+        UserError: no labelled note is left to learn from, the teacher knows none of them, the tagger is to read text in words
+            that it does not know, or the bundle holds an unfinished run with other data or settings.
     """
     output = output.resolve()
     if plan.marker is not None:
@@ -140,7 +140,7 @@ def train_models(  # noqa: PLR0917 - all that training needs
     valid = [valid_rows(each, thresholds, random) for each in prepared]
     _check_rows(learnt, judged, valid, names)
     if plan.teacher is not None:
-        learnt = softened(learnt, plan.teacher)
+        learnt = softened(learnt, plan.teacher, say=progress)
     with made_whole(output) as made:
         bundle = _without_models(base, made)
         manifest = msgspec.structs.replace(

@@ -55,9 +55,10 @@ class TeacherLabels:
 
     Args:
         notes: what teachers said, each note at most once.
+        source: what messages call them.
     """
 
-    def __init__(self, notes: Iterable[TaughtNote]) -> None:
+    def __init__(self, notes: Iterable[TaughtNote], source: str = "the teacher's labels") -> None:
         kept = tuple(notes)
         self._labels: dict[str, Mapping[str, float]] = {
             note.note_id: MappingProxyType({label.tag_id: label.probability for label in note.labels})
@@ -65,6 +66,8 @@ class TeacherLabels:
         }
         self.teachers: tuple[str, ...] = tuple(sorted({note.teacher for note in kept}))
         """The models that answered, by name."""
+        self.source = source
+        """What messages call them: the file."""
 
     @classmethod
     def read(cls, path: Path) -> "TeacherLabels":
@@ -73,7 +76,7 @@ class TeacherLabels:
         Raises:
             InputFileError: see :func:`read_taught_notes`.
         """
-        return cls(read_taught_notes(path))
+        return cls(read_taught_notes(path), str(path))
 
     def of(self, note_id: str) -> Mapping[str, float]:
         """Probability of each tag that the teacher judged; empty for a note it never saw."""

@@ -1,11 +1,14 @@
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from streamproc.calibration.routes import fit_routes, settings_fragment
 from streamproc.calibration.sample import confidence_of
+from streamproc.config import KindRule
 from streamproc.inference.calibration import Identity
+from streamproc.pipeline.policy import Policy
 from tests.calibration.worlds import sample_of
 
 SAMPLE = sample_of(Identity(), 4000, kinds=("topic", "odd kind"))
@@ -28,6 +31,30 @@ def test_the_yield_is_what_the_thresholds_give():
     assert routes.yields.notes_with_a_tag == pytest.approx(len(set(SAMPLE.note[accepted])) / SAMPLE.notes)
     assert SAMPLE.right[accepted].mean() >= 0.8
     assert routes.yields.reviews_a_note > 0
+
+
+def test_what_is_shown_to_people_keeps_its_own_promise():
+    confidence = confidence_of(SAMPLE, Identity())
+    for each in fit_routes(SAMPLE, confidence, 0.8, 0.5).kinds:
+        shown = (
+            (SAMPLE.kind == each.kind)
+            & (confidence >= each.review_threshold)
+            & (confidence < each.accept.threshold)
+        )
+        assert each.review.emitted == shown.sum()
+        assert each.review.right == SAMPLE.right[shown].mean() > each.review.bound >= 0.5
+
+
+def test_right_tags_that_are_accepted_do_not_make_up_for_wrong_ones_that_people_would_see():
+    sample = sample_of(Identity(), 500)
+    sure = np.arange(len(sample.right)) % 20 < 10
+    split = replace(sample, right=np.where(sure, sample.note % 12 > 0, np.arange(len(sure)) % 4 == 0))
+    confidence = np.where(sure, 0.9, 0.4)
+    routes = fit_routes(split, confidence, 0.8, 0.5)
+    assert [(each.accept.threshold, each.review_threshold) for each in routes.kinds] == [(0.41, None)]
+    kinds = tomllib.loads(settings_fragment(routes))["kinds"]
+    shown = Policy(kinds={"topic": KindRule(**kinds["topic"])}, review_confidence=0.1)
+    assert shown.review_threshold("topic") == shown.threshold("topic") == 0.41
 
 
 def test_a_kind_without_a_threshold_is_left_out():

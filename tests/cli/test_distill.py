@@ -164,8 +164,14 @@ def test_refused_notes_are_left_out_and_counted(distill, teacher):
 
 def test_a_teacher_that_labels_nothing_leaves_no_file(distill, teacher):
     teacher.act = refuses("No.")
-    assert_sentence(distill(), "tiny labelled none of the notes, 6 refused")
+    assert_sentence(distill("--notes", "4"), "tiny labelled none of the notes, 4 refused")
     assert not distill.output.exists()
+
+
+def test_a_teacher_that_answers_nothing_usable_is_not_asked_to_the_end(distill, teacher):
+    teacher.act = refuses("No.")
+    assert_sentence(distill("--concurrency", "1"), "the model declines: No.", "5 questions in a row")
+    assert len(teacher.asked) == 10  # each once more, after an explanation
 
 
 def test_a_wrong_key_is_one_sentence(distill, teacher):

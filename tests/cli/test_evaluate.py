@@ -15,6 +15,8 @@ from streamproc.evaluation.report import Report
 from streamproc.inference.bundle import Bundle, default_bundle_path
 from streamproc.inference.calibration import Temperature
 from streamproc.inference.calibration_file import CalibrationFile, models_digest
+from streamproc.inference.digest import sha256_file
+from streamproc.inference.manifest import Training, TrainingSet
 from tests.evaluation.worlds import ROWS, write_dataset, write_hobbies
 
 
@@ -90,6 +92,23 @@ def test_without_omikuji_its_trees_are_left_out_unless_they_were_asked_for(
     assert "pip install '.[baselines]' in streamproc's directory" in str(error)
 
 
+@pytest.mark.parametrize("history", ["0", "1"])
+def test_omikuji_is_untested_where_the_history_is_too_little_for_it_unless_it_was_asked_for(
+    runner, hobbies, tmp_path, history
+):
+    pytest.importorskip("omikuji", reason="the trees need the 'baselines' extra")
+    report = tmp_path / "r.json"
+    options = ["--first-notes", history, "--split", "valid", "--report", str(report)]
+    result = runner.invoke(app, ["eval", str(hobbies), *options])
+    assert result.exit_code == 0, result.exception
+    why = f"too few words stand in {history} labelled notes"
+    assert msgspec.json.decode(report.read_bytes(), type=Report).untested["Omikuji"] == why
+    assert f"Omikuji: untested, for {why}" in result.stdout
+    error = runner.invoke(app, ["eval", str(hobbies), *options, "--baselines"]).exception
+    assert isinstance(error, UserError)
+    assert f"--baselines: {why} for Omikuji to learn from" in str(error)
+
+
 def _evaluated(runner, dataset, file, *options):
     result = runner.invoke(app, ["eval", str(dataset), "--no-baselines", "--report", str(file), *options])
     assert result.exit_code == 0, result.exception
@@ -130,6 +149,28 @@ def test_a_history_that_the_models_learned_from_is_not_what_confidences_are_fitt
     report, result = _evaluated(runner, hobbies, tmp_path / "r.json", "--bundle", str(tmp_path / "bundle"))
     assert (report.trained_on, report.fitted_to) == (True, 0)
     assert "Fit to valid with streamproc calibrate confidence" in " ".join(result.stderr.split())
+
+
+def test_a_set_is_known_again_under_another_name_and_fitting_is_told_from_training(runner, hobbies, tmp_path):
+    def reported(name, **changes):
+        base = Bundle.load(default_bundle_path())
+        write_bundle(base, tmp_path / name, msgspec.structs.replace(base.manifest, **changes))
+        options = ["--bundle", str(tmp_path / name), "--html", str(tmp_path / "r.html")]
+        report, result = _evaluated(runner, hobbies, tmp_path / "r.json", *options)
+        return report, " ".join(result.stdout.split()), (tmp_path / "r.html").read_text()
+
+    learnt = TrainingSet("elsewhere", "", "", {"train.jsonl": sha256_file(hobbies / "train.jsonl")})
+    report, said, html = reported("trained", training=Training((learnt,), 10, 0))
+    assert (report.trained_on, report.calibrated_on) == (True, False)
+    assert "models were trained on this set" in said
+    assert "seen in training" in html
+    recall = msgspec.structs.replace(
+        Bundle.load(default_bundle_path()).manifest.recall, fitted_on=("hobbies",)
+    )
+    report, said, html = reported("fitted", recall=recall)
+    assert (report.trained_on, report.calibrated_on) == (False, True)
+    assert "models never saw this set; its recall or confidences were fitted to it" in said
+    assert "seen in calibration" in html
 
 
 def test_a_calibration_file_takes_the_place_of_the_bundle_s_map(runner, hobbies, tmp_path):

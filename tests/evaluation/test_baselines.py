@@ -1,9 +1,10 @@
 import sys
+from dataclasses import replace
 
 import pytest
 
 from streamproc.errors import UserError
-from streamproc.evaluation.baselines import MATCHING, VOTES, Trees, by_column, omikuji
+from streamproc.evaluation.baselines import MATCHING, VOTES, Trees, by_column, learnable, omikuji
 from streamproc.evaluation.dataset import Dataset, LabelledNote
 from streamproc.events.note import Note
 from streamproc.graph.recall import recall
@@ -83,6 +84,16 @@ def test_trees_bear_history_notes_without_a_known_word_or_without_a_tag(trees):
         labelled("bare", "the dough"),
     )
     assert omikuji(dataset(*odd), ASKED, Trees.PARABEL)[0][0] == "baking"
+
+
+def test_trees_learn_only_where_a_word_stands_in_two_labelled_notes(trees):
+    bare = replace(dataset(), train=(labelled("a", "dough rests", "baking"), labelled("b", "A dough!")))
+    assert not learnable(bare)
+    with pytest.raises(UserError, match="too few words to learn from in 1 notes"):
+        omikuji(bare, ASKED, Trees.PARABEL)
+    twice = replace(bare, train=(*bare.train, labelled("c", "A dough!", "baking")))
+    assert learnable(twice)
+    assert omikuji(twice, ASKED, Trees.PARABEL)[0] == ["baking"]
 
 
 def test_the_library_writes_nothing_on_standard_error(trees, capfd):

@@ -2,13 +2,19 @@
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
+from io import StringIO
 
+import msgspec
 import pytest
+from rich.console import Console
 
+from streamproc.cli.report_view import show_report
 from streamproc.errors import SettingsError, UnreadableAnswerError
 from streamproc.evaluation.dataset import Split, read_dataset
 from streamproc.evaluation.llm_prompts import ICXML, LLM4TC, METHODS, TAGGPT
 from streamproc.evaluation.llm_rankers import Asking, language_model_rankers
+from streamproc.evaluation.page import page
 from streamproc.evaluation.prepared import prepare, recall_all
 from streamproc.evaluation.protocol import evaluate
 from streamproc.evaluation.samples import History
@@ -48,16 +54,20 @@ def progress():
 
 
 @pytest.fixture
-def rankers(prepared, language_model, tmp_path, said, progress):
+def asking(language_model, tmp_path, said, progress):
     language_model.act = says(chooses)
-    asking = Asking(
+    return Asking(
         Endpoint(language_model.url, "tiny"),
         tmp_path / "answers.sqlite",
-        Manner(concurrency=2),
+        Manner(concurrency=1),
         count_tokens=lambda texts: [len(text.split()) for text in texts],
         say=said.append,
         progress=lambda: nullcontext(lambda *told: progress.append(told)),
     )
+
+
+@pytest.fixture
+def rankers(prepared, asking):
     return language_model_rankers(prepared.dataset, asking)
 
 
@@ -69,6 +79,15 @@ def task(prepared):
         prepared.vectors[Split.VALID], tags=FITTED.nearest_tags, notes=FITTED.nearest_notes
     )
     return notes, recall_all(notes, hits, prepared.repository, FITTED)
+
+
+def measured(prepared, rankers):
+    models = load_models(Bundle.load(default_bundle_path()), threads=1)
+    return evaluate(prepared, models, FITTED, bundle="b", split=Split.VALID, trees=(), extra_rankers=rankers)
+
+
+def varied(note, number):
+    return msgspec.structs.replace(note, text=f"{note.text} {number}")
 
 
 def test_every_method_gives_each_note_the_tags_that_the_model_chose(rankers, task):
@@ -98,10 +117,59 @@ def test_progress_reaches_the_end(rankers, task, progress):
     assert progress == [("TagGPT (tiny)", done, 2) for done in range(3)]
 
 
-def test_a_note_without_an_answer_gets_no_tag_and_is_counted(rankers, task, language_model, said):
+def test_a_note_without_an_answer_is_told_from_one_without_a_tag_and_is_counted(
+    rankers, task, language_model, said
+):
     language_model.act = refuses("No.")
-    assert rankers[0].rank(*task) == [[], []]
-    assert said[-1] == "TagGPT (tiny): 2 of 2 notes unanswered; they count as untagged"
+    assert rankers[0].rank(*task) == [None, None]
+    assert said[-1] == "TagGPT (tiny): 2 of 2 notes unanswered; --ask-again asks them anew"
+
+
+def test_a_model_whose_answers_are_never_of_use_is_left_out_and_the_others_are_asked(
+    rankers, task, language_model, said
+):
+    notes, recalled = (each * 4 for each in task)
+    notes = [replace(note, note=varied(note.note, number)) for number, note in enumerate(notes)]
+    language_model.act = says("Yes.")
+    assert rankers[0].rank(notes, recalled) == [None] * 8
+    assert "5 questions in a row went that way" in said[-1]
+    assert said[-1].endswith("; TagGPT (tiny) is left out")
+    language_model.act = says(chooses)
+    assert None not in rankers[1].rank(notes, recalled)
+
+
+def test_the_report_says_how_many_notes_were_answered(prepared, rankers, language_model):
+    language_model.next_acts += [refuses("No.")] * 2
+    report = measured(prepared, rankers)
+    assert [(each.method, each.asked, each.answered) for each in report.answers] == [
+        ("TagGPT (tiny)", 2, 1),
+        ("ICXML (tiny)", 2, 2),
+        ("LLM4TC (tiny)", 2, 2),
+    ]
+    console = Console(file=StringIO(), width=200)
+    show_report(report, console)
+    assert "1 of 2" in console.file.getvalue()
+    html = page(report)
+    assert "<td>1 of 2</td>" in html
+    assert "did not answer count as untagged" in html
+
+
+def test_a_model_that_never_answered_is_untested_and_in_no_table(prepared, rankers, language_model):
+    language_model.next_acts += [refuses("No.")] * 4
+    report = measured(prepared, rankers)
+    assert report.untested == {"TagGPT (tiny)": "their questions were not answered"}
+    for rows in (report.ranking, report.emission, report.answers):
+        assert "TagGPT (tiny)" not in {row.method for row in rows}
+
+
+def test_unanswered_notes_are_asked_again_where_that_is_wanted(prepared, asking, task, language_model, said):
+    language_model.next_acts += [refuses("No.")] * 4
+    first, *_ = language_model_rankers(prepared.dataset, asking)
+    assert first.rank(*task) == first.rank(*task) == [None, None]
+    again = replace(asking, manner=replace(asking.manner, ask_again=True))
+    first, *_ = language_model_rankers(prepared.dataset, again)
+    assert first.rank(*task) == [["tea"], ["coffee"]]
+    assert said[-1].startswith("TagGPT (tiny): 2 questions (0 more")
 
 
 def test_a_wrong_key_stops_the_evaluation(rankers, task, language_model):
@@ -111,10 +179,7 @@ def test_a_wrong_key_stops_the_evaluation(rankers, task, language_model):
 
 
 def test_they_stand_in_the_report_beside_the_others(prepared, rankers):
-    models = load_models(Bundle.load(default_bundle_path()), threads=1)
-    report = evaluate(
-        prepared, models, FITTED, bundle="b", split=Split.VALID, trees=(), extra_rankers=rankers
-    )
+    report = measured(prepared, rankers)
     found = {row.method: row for row in report.ranking}
     assert all(found[ranker.name].precision_1 == 1.0 for ranker in rankers)
 

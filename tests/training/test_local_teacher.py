@@ -10,7 +10,7 @@ from streamproc.evaluation.prepared import prepare, with_history
 from streamproc.evaluation.vectors import VectorCache
 from streamproc.graph.thresholds import FITTED
 from streamproc.inference.bundle import Bundle, default_bundle_path
-from streamproc.inference.manifest import Fold, ReadText, TaggerSpec
+from streamproc.inference.manifest import Fold, ReadText, TaggerSpec, Training, TrainingSet
 from streamproc.training.local_teacher import label_notes, teaching_tagger, unseen_places
 from tests.evaluation.worlds import MODELS, BagEncoder, write_hobbies
 from tests.inference.marker_model import with_marker_tagger
@@ -63,7 +63,7 @@ def test_a_teacher_that_was_trained_on_other_evidence_is_refused(tmp_path):
 
 def test_of_its_own_training_data_a_teacher_labels_what_was_held_out(prepared):
     train = prepared.dataset.train
-    places = unseen_places(prepared.dataset, READER, Split.TRAIN)
+    places = unseen_places(prepared.dataset, READER, None, Split.TRAIN)
     assert places == [place for place, each in enumerate(train) if HALF.holds(each.note.note_id)]
     assert 0 < len(places) < len(train)
 
@@ -71,7 +71,7 @@ def test_of_its_own_training_data_a_teacher_labels_what_was_held_out(prepared):
 def test_a_teacher_that_has_seen_all_notes_labels_none_of_them(prepared):
     reader = msgspec.structs.replace(READER, held_out=None)
     with pytest.raises(UserError, match=r"7 was trained on all of hobbies's train.*--hold-out 1/2"):
-        unseen_places(prepared.dataset, reader, Split.TRAIN)
+        unseen_places(prepared.dataset, reader, None, Split.TRAIN)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,17 @@ def test_a_teacher_that_has_seen_all_notes_labels_none_of_them(prepared):
 )
 def test_what_it_was_never_trained_on_is_labelled_as_a_whole(prepared, data, split):
     reader = msgspec.structs.replace(READER, training_data=data, held_out=None)
-    places = unseen_places(prepared.dataset, reader, split)
+    places = unseen_places(prepared.dataset, reader, None, split)
     assert places == list(range(len(prepared.dataset.split(split))))
+
+
+@pytest.mark.parametrize("split", [Split.TRAIN, Split.VALID])
+def test_what_it_was_trained_on_is_known_by_its_bytes_whatever_it_is_called_now(prepared, split):
+    reader = msgspec.structs.replace(READER, training_data=("recipes",))
+    learnt = TrainingSet("recipes", "", "", {"train.jsonl": prepared.dataset.digests[split]})
+    places = unseen_places(prepared.dataset, reader, Training((learnt,), 10, 0), split)
+    notes = prepared.dataset.split(split)
+    assert places == [place for place, each in enumerate(notes) if HALF.holds(each.note.note_id)]
 
 
 def test_notes_without_labels_teach_nobody(prepared):
@@ -90,7 +99,7 @@ def test_notes_without_labels_teach_nobody(prepared):
     ]
     dataset = replace(prepared.dataset, train=tuple(train))
     reader = msgspec.structs.replace(READER, training_data=())
-    assert {place % 3 for place in unseen_places(dataset, reader, Split.TRAIN)} == {1, 2}
+    assert {place % 3 for place in unseen_places(dataset, reader, None, Split.TRAIN)} == {1, 2}
 
 
 def test_every_candidate_gets_the_confidence_that_would_be_served(prepared):

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
+from streamproc.errors import UserError
 from streamproc.inference.protocols import CandidateTag
 from streamproc.training.rows import Rows
 from streamproc.training.soft_labels import TEACHER_SHARE, softened
-from streamproc.training.teacher_labels import TaughtNote, TeacherLabel, TeacherLabels
+from streamproc.training.teacher_labels import TaughtNote, TeacherLabel, TeacherLabels, write_taught_notes
 
 NOTES, CANDIDATES = 200, 10
 TAGS = tuple(CandidateTag(f"t{number}", f"tag {number}", "") for number in range(CANDIDATES))
@@ -54,8 +55,37 @@ def test_label_and_belief_are_mixed_where_the_teacher_has_one(rows):
     assert mixed.right[changed] == pytest.approx([0.75 + 0.25 * 0.6, 0.25 * 0.8])
 
 
-def test_a_teacher_that_was_not_asked_changes_nothing(rows):
-    np.testing.assert_array_equal(softened(rows, taught({})).right, rows.right)
+def test_it_is_said_how_many_labels_of_how_many_notes_are_learnt_from(rows):
+    said = []
+    beliefs = {
+        "n1": {"t0": 0.6, "t3": 0.8},
+        "n2": {"t9": 0.1},
+        "n3": {"other": 0.2},
+        "elsewhere": {"t0": 1.0},
+    }
+    softened(rows, taught(beliefs), say=said.append)
+    assert said == ["the teacher's labels: 3 labels of 2 notes are learnt from, of the 4 notes in it"]
+
+
+@pytest.mark.parametrize(
+    ("beliefs", "missed"),
+    [
+        ({}, "no note is among"),
+        ({"elsewhere": {"t0": 1.0}}, "no note is among"),
+        ({"n1": {"other": 1.0}, "elsewhere": {"t0": 1.0}}, "no candidate of its 1 notes is among"),
+    ],
+)
+def test_a_teacher_that_knows_nothing_of_what_is_learnt_is_a_users_mistake(rows, tmp_path, beliefs, missed):
+    file = tmp_path / "labels.jsonl"
+    write_taught_notes(
+        file,
+        [
+            TaughtNote(note_id, "big", tuple(TeacherLabel(*each) for each in of_note.items()))
+            for note_id, of_note in beliefs.items()
+        ],
+    )
+    with pytest.raises(UserError, match=rf"labels\.jsonl: {missed} .*streamproc distill"):
+        softened(rows, TeacherLabels.read(file))
 
 
 def test_cross_entropy_is_mixed_from_the_labels_and_the_teachers(rows):

@@ -20,6 +20,7 @@ from streamproc.inference.manifest import Fold
 from streamproc.training import marker_fit, tagger
 from streamproc.training.marker_training import MarkerTraining
 from streamproc.training.tagger import Plan, train_models
+from streamproc.training.teacher_labels import TaughtNote, TeacherLabel, TeacherLabels
 from tests.evaluation.worlds import BagEncoder, write_hobbies
 
 HALF = Fold(1, 2)
@@ -80,6 +81,18 @@ def test_the_bundle_says_how_its_models_were_trained(prepared, base, bundle, mon
     assert asked == [{"networks": 2, "epochs": 9, "seed": 3}, {"networks": 2, "epochs": 6, "seed": 3}]
     training = Bundle.load(bundle).manifest.training
     assert (training.networks, training.passes, training.seed) == (2, 9, 3)
+
+
+def test_a_teacher_of_other_notes_is_a_users_mistake_and_one_of_these_is_counted(prepared, base, bundle):
+    foreign = TeacherLabels([TaughtNote("nobody", "big", (TeacherLabel("chess", 0.9),))], "foreign.jsonl")
+    with pytest.raises(UserError, match=r"foreign\.jsonl: no note is among what the tagger learns from"):
+        train_models([prepared], base, bundle, FITTED, Plan("1", teacher=foreign))
+    own = TeacherLabels(
+        TaughtNote(each.note.note_id, "big", (TeacherLabel("chess", 0.5),)) for each in prepared.dataset.train
+    )
+    said = []
+    train_models([prepared], base, bundle, FITTED, Plan("1", teacher=own, passes=1), said.append)
+    assert any("notes are learnt from, of the 48 notes in it" in line for line in said)
 
 
 def test_holding_out_every_note_is_a_users_mistake(prepared, base, bundle):

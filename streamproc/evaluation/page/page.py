@@ -46,11 +46,12 @@ def page(report: Report) -> str:
 def _head(report: Report) -> str:
     ours, told = report.confidence[0], report.emission[0]
     best = report.ranking[-1]
-    seen = (
-        "The models were trained on this set: figures are in-domain."
-        if report.trained_on
-        else "The models never saw this set; its train serves as history alone."
-    )
+    mark, seen = "never seen", "The models never saw this set; its train serves as history alone."
+    if report.trained_on:
+        mark, seen = "seen in training", "The models were trained on this set: figures are in-domain."
+    elif report.calibrated_on:
+        mark = "seen in calibration"
+        seen = "The models never saw this set, but the bundle's recall or confidences were fitted to it."
     if report.calibration:
         seen += f" Its confidences are those of the calibration file {report.calibration}."
     elif report.fitted_to:
@@ -65,7 +66,7 @@ def _head(report: Report) -> str:
         f"<header><p class=quiet>Evaluation of <b>{escape(report.bundle)}</b></p><h1>{escape(report.dataset)}</h1>"
         f"<p>{report.notes:,} notes of {escape(report.split)}, {report.tags:,} tags, a history of "
         f"{report.history:,} labelled notes. <span class=tag>{kind}</span> "
-        f"<span class=tag>{'seen in training' if report.trained_on else 'never seen'}</span></p>"
+        f"<span class=tag>{mark}</span></p>"
         f'<p class="note">{escape(seen)}</p></header>'
         + cards(
             (

@@ -30,7 +30,11 @@ def recall(report: Report) -> str:
 
 def ranking(report: Report) -> str:
     """Orders of every method."""
-    column = "behind streamproc in " + ("P@1" if report.single_tag else "nDCG@5")
+    answered = report.answered
+    columns = ["P@1", "P@3", "P@5", "nDCG@3", "nDCG@5", "nDCG@10", "F1@5"]
+    columns.append("behind streamproc in " + ("P@1" if report.single_tag else "nDCG@5"))
+    if answered:
+        columns.append("notes answered")
     rows = (
         Row(
             row.method,
@@ -48,6 +52,7 @@ def ranking(report: Report) -> str:
                     )
                 ),
                 ranged(row.behind) if row.behind else "",
+                *([answered.get(row.method, "")] if answered else []),
             ],
             ours=row.behind is None,
         )
@@ -55,14 +60,15 @@ def ranking(report: Report) -> str:
     )
     return section(
         "Do they stand in front?",
-        "All methods rank tags for the same notes; confidence plays no part here. The last column is the difference on "
-        "the same notes with its 95 % range: where the range is above 0, streamproc is ahead beyond chance."
+        "All methods rank tags for the same notes; confidence plays no part here. How far a method lies behind is the "
+        "difference on the same notes with its 95 % range: where the range is above 0, streamproc is ahead beyond chance."
         + (
-            f" Untested, for they need a language model: {', '.join(report.untested)}."
-            if report.untested
+            " Notes that a language model did not answer count as untagged, here and below."
+            if answered
             else ""
-        ),
-        table(["P@1", "P@3", "P@5", "nDCG@3", "nDCG@5", "nDCG@10", "F1@5", column], rows),
+        )
+        + "".join(f" Untested, for {why}: {', '.join(methods)}." for why, methods in report.lacking.items()),
+        table(columns, rows),
     )
 
 
@@ -97,7 +103,10 @@ def emission(report: Report) -> str:
     )
     single = ""
     if report.single_tag:
-        single = "<p>As a single-tag task, a note's first tag counts if it is emitted:</p>" + table(
+        single = (
+            "<p>As a single-tag task: accuracy is the share of notes whose first tag is right, emitted or not (P@1); precision, "
+            "recall and F1 count a note's first tag where it is emitted; macro F1 is over all emitted tags, as above.</p>"
+        ) + table(
             ["accuracy", "precision", "recall", "F1", "macro F1"],
             (
                 Row(

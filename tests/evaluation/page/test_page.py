@@ -96,6 +96,18 @@ def test_the_headline_is_the_figure_that_the_set_is_judged_by(report):
     assert "calibration file map.json" in page(msgspec.structs.replace(report, calibration="map.json"))
 
 
+def test_the_accuracy_of_a_single_tag_set_is_said_to_hold_whatever_is_emitted(report):
+    silent = tuple(
+        msgspec.structs.replace(row, first_precision=0.0, first_recall=0.0, first_f1=0.0, macro_f1=0.0)
+        for row in report.emission
+    )
+    html = page(msgspec.structs.replace(report, emission=silent))
+    accuracy = report.ranking[-1].precision_1
+    assert f"<td>{accuracy:.3f}</td><td>0.000</td><td>0.000</td><td>0.000</td><td>0.000</td>" in html
+    assert accuracy > 0
+    assert "whose first tag is right, emitted or not (P@1)" in html
+
+
 def test_a_report_without_a_single_emitted_tag_is_shown_all_the_same(report):
     silent = tuple(
         msgspec.structs.replace(row, reliability=(), risk_coverage=(), first_risk_coverage=(), emitted=0)
