@@ -186,6 +186,10 @@ def _fitted(
             "with streamproc calibrate confidence, and name the file with --calibration"
         )
         return bundle, 0
+    calibrator = bundle.manifest.calibrator
+    if calibrator is not None and prepared.dataset.name in calibrator.training_data:
+        say("confidences are the bundle's: its map was fitted to this set")
+        return bundle, 0
     # A map that had heard of the tags would not be one of a repository without them.
     history = (
         without_drawn(prepared, studies.out_of_scope, studies.seed) if studies.out_of_scope else prepared

@@ -173,6 +173,15 @@ def test_a_set_is_known_again_under_another_name_and_fitting_is_told_from_traini
     assert "seen in calibration" in html
 
 
+def test_a_map_that_was_fitted_to_the_set_stays(runner, tmp_path):
+    hobbies, bundle = write_hobbies(tmp_path / "hobbies", learned=60), tmp_path / "bundle"
+    command = ["calibrate", "confidence", str(hobbies), "--leave-one-out", "-o", str(bundle)]
+    assert runner.invoke(app, command).exit_code == 0
+    report, result = _evaluated(runner, hobbies, tmp_path / "r.json", "--bundle", str(bundle))
+    assert (report.trained_on, report.fitted_to) == (False, 0)
+    assert "its map was fitted to this set" in result.stderr
+
+
 def test_a_calibration_file_takes_the_place_of_the_bundle_s_map(runner, hobbies, tmp_path):
     base = Bundle.load(default_bundle_path())
     flat = CalibrationFile(models_digest(base), Temperature(1000.0))
