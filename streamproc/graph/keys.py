@@ -12,12 +12,22 @@ import orjson
 from streamproc.errors import DecodeError
 from streamproc.events.graph import Origin
 
-__all__ = ["MAX_KEY_BYTES", "from_row_key", "note_row_key", "parse_note_key", "split_note_key", "to_row_key"]
+__all__ = [
+    "MAX_KEY_BYTES",
+    "from_row_key",
+    "note_row_key",
+    "parse_note_key",
+    "rows_of_note",
+    "split_note_key",
+    "to_row_key",
+]
 
 MAX_KEY_BYTES = 4096
 """Room for 256 characters of 4 bytes, each percent-encoded to 12, and an origin."""
 
 _PLAIN = " :/@#+,;=()[]!*$&"
+
+_ORIGINS = tuple(sorted(Origin))
 
 
 @lru_cache(maxsize=65_536)
@@ -42,6 +52,12 @@ def split_note_key(key: str) -> tuple[str, Origin]:
     """The note's id and origin from the key of its row."""
     origin, _, note_id = key.partition(":")
     return unquote(note_id), Origin(origin)
+
+
+def rows_of_note(key: str) -> tuple[str, ...]:
+    """From the key of a note's row the keys of all rows that the note may have, in order."""
+    _, _, note_id = key.partition(":")
+    return tuple([f"{origin}:{note_id}" for origin in _ORIGINS])
 
 
 def parse_note_key(key: bytes | None) -> tuple[str, Origin]:

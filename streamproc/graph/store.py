@@ -18,6 +18,7 @@ from streamproc.graph.collections import OFFSET_DIMENSION, CollectionNames, Layo
 from streamproc.graph.discriminant import Likeness
 from streamproc.graph.hits import Hits, NoteHit, SegmentHit, Spoken, TagHit
 from streamproc.graph.keys import from_row_key, note_row_key, split_note_key, to_row_key
+from streamproc.graph.label_sums import Labels, Taught
 from streamproc.graph.milvus import GraphAddress, Milvus
 from streamproc.graph.rows import (
     Float32,
@@ -30,7 +31,7 @@ from streamproc.graph.rows import (
     unpack_edges,
     words_in,
 )
-from streamproc.graph.tag_history import Labels, TagHistory, Taught
+from streamproc.graph.tag_history import TagHistory
 from streamproc.graph.uses import given_by_people
 from streamproc.graph.view import Partition
 from streamproc.graph.wording import NO_WORDS
@@ -78,7 +79,6 @@ class MilvusGraph:
         # Nobody else writes to a file; to a server other workers do.
         shared = not milvus.address.is_local
         self._history = TagHistory(self._labels, self._tell, layout.dimension, shared=shared)
-        self._telling = asyncio.Lock()  # rows must not change between being read and being told
         self._unflushed = dict.fromkeys((self._names.notes, self._names.tags, self._names.segments), 0)
 
     @classmethod
@@ -205,21 +205,22 @@ class MilvusGraph:
         keys, vectors = [row.note.key for row in rows], self._matrix([row.vector for row in rows])
         details = [pack_details(row.note) for row in rows]
         edges = [pack_edges(row.note.tags) for row in rows]
-        async with self._telling:
-            before = await self._taught(self._history.held(keys))
-            await self._write(self._names.notes, Rows(keys, vectors, {"edges": edges, "details": details}))
+        async with self._history.telling():
             says = self._history.says
             tags = [says(row.note.key, given_by_people(row.note.tags)) for row in rows]
-            # Told as they were stored, so that what is read later, to be taken away, is what was told.
+            # Told as they are stored, so that what is read later, to be taken away, is what was told.
             words = [words_in(packed) if has else NO_WORDS for packed, has in zip(details, tags, strict=True)]
-            await self._history.put(Labels(keys, tags, vectors, words), before)
+            written = Labels(keys, tags, vectors, words)
+            before = await self._taught(self._history.needed(written))
+            await self._write(self._names.notes, Rows(keys, vectors, {"edges": edges, "details": details}))
+            await self._history.put(written, before)
 
     async def delete_notes(self, keys: Sequence[str]) -> None:
         """Remove rows of notes; those that are not there do no harm."""
-        async with self._telling:
-            before = await self._taught(self._history.held(keys))
+        gone = Labels(keys, [frozenset()] * len(keys), self._matrix([]), [NO_WORDS] * len(keys))
+        async with self._history.telling():
+            before = await self._taught(self._history.needed(gone))
             await self._delete(self._names.notes, keys)
-            gone = Labels(keys, [frozenset()] * len(keys), self._matrix([]), [NO_WORDS] * len(keys))
             await self._history.put(gone, before)
 
     async def write_tags(self, rows: Sequence[VertexRow]) -> None:
@@ -307,10 +308,11 @@ class MilvusGraph:
 
     async def clear(self) -> None:
         """Empty the graph, its applied offsets included."""
-        await self._milvus.call(
-            lambda client, timeout: create_missing(client, self._layout, timeout, replace=True)
-        )
-        self._history.forget()
+        async with self._history.telling():
+            await self._milvus.call(
+                lambda client, timeout: create_missing(client, self._layout, timeout, replace=True)
+            )
+            self._history.forget()
 
     async def close(self) -> None:
         """Let go of Milvus; a ``.db`` may then be opened by another process."""
@@ -323,10 +325,10 @@ class MilvusGraph:
             yield await asyncio.to_thread(_labels, page, self._history.says)
 
     async def _tell(self, note_ids: Collection[str]) -> None:
-        """Tell the rows of some notes again as they are: people have judged them."""
+        """Tell the rows of some notes again as they are, both rows of a note together."""
         keys = [note_row_key(note_id, origin) for note_id in note_ids for origin in Origin]
         for some in _chunks(keys, CALL_ROWS):
-            async with self._telling:
+            async with self._history.telling():
                 rows = await self._milvus.rows(
                     lambda access, some: access.read(self._names.notes, some, ("edges", "vector", "details")),
                     some,

@@ -1,30 +1,30 @@
 """What people's labels say of each tag of a stored graph: read once when it is opened, kept current after that.
 
-How often a tag is used, and what its notes and their words have in common: see :mod:`~streamproc.graph.uses`,
-:mod:`~streamproc.graph.discriminant` and :mod:`~streamproc.graph.wording`. Memory grows with the tags by a vector each, with
-the words that each tag's notes have by twelve bytes each, and with the labelled notes by their keys; what a note itself
-taught is read from the graph again when it is replaced, removed or judged.
+How often a tag is used, and what its notes and their words have in common: see :mod:`~streamproc.graph.label_sums`, where it
+is counted. Here stands when: rows are counted as they are written, the whole graph is read beside that, and what serves
+searches is made of the sums. Memory grows with the tags by a vector each, with the words that each tag's notes have by twelve
+bytes each, and with the labelled notes by their keys; what a note itself taught is read from the graph again when it is
+replaced, removed or judged.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import NamedTuple
-
-import numpy as np
+from itertools import chain
 
 from streamproc.errors import StreamprocError
-from streamproc.graph.discriminant import Discriminant, Float32, TagSums
+from streamproc.graph.discriminant import Discriminant
 from streamproc.graph.hits import Spoken
 from streamproc.graph.keys import split_note_key
-from streamproc.graph.uses import TagUses, corrected
-from streamproc.graph.wording import WordCounts, WordModel, Words
+from streamproc.graph.label_sums import Labels, LabelSums, Taught
+from streamproc.graph.uses import corrected
+from streamproc.graph.wording import WordModel
 
-__all__ = ["History", "Labels", "TagHistory", "Taught"]
+__all__ = ["History", "TagHistory"]
 
 REREAD_SECONDS = 60.0
 """Least time between two readings of a graph that other workers write to as well."""
@@ -36,36 +36,6 @@ _REREAD_SHARE = 0.02  # of the time that may be spent on reading anew
 _REST = 10.0  # times as long as the models took to make the last ones serve, whatever is written
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Labels:
-    """Some rows of notes and what people say of them.
-
-    Attributes:
-        keys: of the rows.
-        tags: of each, the ids that it has by people's word; none: the row is gone or has no such tag.
-        vectors: float32[rows, dimension]; those of rows without tags are not looked at.
-        words: of each, as the row has them; likewise. None stand in a row that was written before words were stored.
-    """
-
-    keys: Sequence[str]
-    tags: Sequence[frozenset[str]]
-    vectors: Float32
-    words: Sequence[Words]
-
-
-class Taught(NamedTuple):
-    """What a row that counts has taught, beside its tags.
-
-    Attributes:
-        vector: float32[dimension].
-        words: none: the row was written before words were stored, and no word was counted.
-    """
-
-    vector: Float32
-    words: Words
-
 
 Scan = Callable[[], AsyncIterator[Labels]]
 Tell = Callable[[Collection[str]], Awaitable[None]]
@@ -116,6 +86,7 @@ class TagHistory:
         self._judgements: Spoken | None = None
         self._heard = 0  # of the judgements
         self._hearing: asyncio.Task[None] | None = None
+        self._telling = asyncio.Lock()  # rows must not change between being read or written and being counted
 
     async def current(self) -> History:
         """What people's labels say.
@@ -158,17 +129,27 @@ class TagHistory:
             return frozenset(given)
         return corrected(given, self._judgements.of(split_note_key(key)[0]))
 
-    def held(self, keys: Collection[str]) -> list[str]:
-        """Those of the rows that count: what they taught is needed before they are replaced or removed."""
-        known = [each.tags for each in (self._told, self._next) if each is not None]
-        return [key for key in keys if any(key in tags for tags in known)]
+    @asynccontextmanager
+    async def telling(self) -> AsyncIterator[None]:
+        """Rows are written and told, or read and told: no other rows are meanwhile."""
+        async with self._telling:
+            yield
+
+    def needed(self, written: Labels) -> list[str]:
+        """The rows of which ``put`` has to know what they taught, before others are written or removed.
+
+        Args:
+            written: the rows as they will be.
+        """
+        known = [each.needed(written) for each in (self._told, self._next) if each is not None]
+        return list(dict.fromkeys(chain.from_iterable(known)))
 
     async def put(self, written: Labels, before: Mapping[str, Taught]) -> None:
         """Rows were written or removed.
 
         Args:
             written: the rows as they are now.
-            before: key → what it taught, of the rows that were ``held``.
+            before: key → what it taught, of the rows that were ``needed``.
         """
         for each in (self._told, self._next):
             if each is not None:
@@ -177,7 +158,6 @@ class TagHistory:
     def forget(self) -> None:
         """The graph was emptied."""
         self._told, self._next = _Told(self._dimension), None
-        self._told.was_read()
 
     async def close(self) -> None:
         """Stop reading."""
@@ -210,118 +190,70 @@ class TagHistory:
     async def _read_all(self) -> None:
         began = time.monotonic()
         self._due = began + self._reread_seconds
-        told = self._next = _Told(self._dimension)
+        async with self.telling():  # rows that are being written meanwhile may count as people said before
+            told = self._next = _Told(self._dimension)
         try:
-            async for page in self._scan():
-                await told.read(page)
+            left = await self._read_pages(told)
+            if left:
+                await self._tell({split_note_key(key)[0] for key in left})
             if self._next is not told:
                 return  # the graph was emptied, and what was read of it is no more
         finally:
             if self._next is told:
                 self._next = None
-        told.was_read()
         self._told = told
         ended = time.monotonic()
         self._due = ended + max(self._reread_seconds, (ended - began) / _REREAD_SHARE)
 
+    async def _read_pages(self, told: "_Told") -> list[str]:
+        """Count every row; gives the keys of those that have to be told with the other row of their note."""
+        pages = aiter(self._scan())
+        left: list[str] = []
+        while True:
+            async with self.telling():
+                page = await anext(pages, None)
+                if page is None:
+                    return left
+                left += await told.read(page)
+
 
 class _Told:
-    """What was told of the rows so far.
-
-    Attributes:
-        tags: key of each row that counts → its tags.
-        written: keys of the rows that were written while the graph was being read: a page may be older. None: it was read.
-    """
+    """What was told of the rows so far, and the models that were made of it last."""
 
     def __init__(self, dimension: int) -> None:
-        self.tags: dict[str, frozenset[str]] = {}
-        self.written: set[str] | None = set()
-        self._uses = TagUses()
-        self._sums = TagSums(dimension)
-        self._words = WordCounts()
+        self._sums = LabelSums(dimension)
         self._history: History | None = None
         self._changed = False
         self._rested = 0.0  # from when on the models may be made anew
         self._one_at_a_time = asyncio.Lock()
 
-    def was_read(self) -> None:
-        """No more pages come; what is written from now on need not be remembered."""
-        self.written = None
+    def needed(self, written: Labels) -> list[str]:
+        """See :meth:`LabelSums.needed`."""
+        return self._sums.needed(written)
 
-    async def read(self, page: Labels) -> None:
-        """Count the rows of a page, but those of which something newer was told."""
+    async def read(self, page: Labels) -> list[str]:
+        """Count rows as they stand in the graph; see :meth:`LabelSums.read`."""
         async with self._one_at_a_time:
-            known = self.tags.keys() | (self.written or ())
-            new = [place for place, key in enumerate(page.keys) if page.tags[place] and key not in known]
-            await asyncio.to_thread(self._add, page, new)
+            return await asyncio.to_thread(self._sums.read, page)
 
     async def put(self, written: Labels, before: Mapping[str, Taught]) -> None:
-        """Count rows as they are now."""
+        """Count rows as they are now; see :meth:`LabelSums.put`."""
         async with self._one_at_a_time:
-            if self.written is not None:
-                self.written.update(written.keys)
-            last = {key: place for place, key in enumerate(written.keys)}
-            held = [key for key in last if key in self.tags]
-            self._take_away(held, written, last, before)
-            for key, place in last.items():
-                if not written.tags[place]:
-                    self._uses.put(key, ())
-            self._changed = self._changed or bool(held)
-            self._add(written, [place for place in last.values() if written.tags[place]])
+            self._changed = self._sums.put(written, before) or self._changed
 
     async def history(self) -> History:
         """What the rows say; later changes do not reach it."""
         async with self._one_at_a_time:
             if self._history is None or (self._changed and time.monotonic() >= self._rested):
                 began = time.monotonic()
-                discriminant, wording = await asyncio.to_thread(self._models)
+                discriminant, wording = await asyncio.to_thread(self._sums.models)
                 self._changed = False
                 ended = time.monotonic()
                 self._rested = ended + _REST * (ended - began)
-                self._history = History(self._uses.counts(), discriminant, wording)
-            elif (uses := self._uses.counts()) is not self._history.uses:
+                self._history = History(self._sums.uses(), discriminant, wording)
+            elif (uses := self._sums.uses()) is not self._history.uses:
                 self._history = replace(self._history, uses=uses)
             return self._history
-
-    def _models(self) -> tuple[Discriminant | None, WordModel | None]:
-        return self._sums.discriminant(), self._words.model()
-
-    def _take_away(
-        self,
-        held: Sequence[str],
-        written: Labels,
-        places: Mapping[str, int],
-        before: Mapping[str, Taught],
-    ) -> None:
-        """Count rows no longer that are now as ``written``, each at its place there."""
-        tags, gone = [], []
-        for key in held:
-            place, of_key, taught = places[key], self.tags.pop(key), before.get(key)
-            if taught is None and written.tags[place]:
-                # What was written was read before it was told.
-                taught = Taught(written.vectors[place], written.words[place])
-            if taught is not None:
-                tags.append(of_key)
-                gone.append(taught)
-        if gone:
-            self._count(tags, np.stack([each.vector for each in gone]), [each.words for each in gone], -1)
-
-    def _add(self, rows: Labels, places: Sequence[int]) -> None:
-        if not places:
-            return
-        for place in places:
-            self._uses.put(rows.keys[place], rows.tags[place])
-            self.tags[rows.keys[place]] = rows.tags[place]
-        tags = [rows.tags[place] for place in places]
-        self._count(tags, rows.vectors[list(places)], [rows.words[place] for place in places], 1)
-        self._changed = True
-
-    def _count(
-        self, tags: Sequence[frozenset[str]], vectors: Float32, words: Sequence[Words], times: int
-    ) -> None:
-        self._sums.add(tags, vectors, times)
-        worded = [place for place, each in enumerate(words) if len(each.numbers)]
-        self._words.add([tags[place] for place in worded], [words[place] for place in worded], times)
 
 
 def _log_failure(reading: "asyncio.Task[None]") -> None:

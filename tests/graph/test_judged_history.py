@@ -1,6 +1,7 @@
 """What people say of notes in ``notes.labels`` counts in what all labelled notes have in common."""
 
 import asyncio
+import random
 
 import numpy as np
 import pytest
@@ -140,6 +141,28 @@ async def test_a_graph_that_is_opened_hears_what_people_have_said_by_its_first_s
     await again.close()
 
 
+async def test_what_people_say_while_a_row_is_being_written_counts_once_the_graph_is_read(graph, other):
+    people, write = People(graph), graph._write
+    is_written, go = asyncio.Event(), asyncio.Event()
+
+    async def dawdle(*what):
+        await write(*what)
+        is_written.set()
+        await go.wait()
+
+    graph._write = dawdle
+    writing = asyncio.create_task(graph.write_notes(rows(a="x", b="y")))
+    await is_written.wait()
+    people.say("a", "z", True)
+    await people.are_heard()
+    reading = asyncio.create_task(graph.warm_up())
+    await asyncio.sleep(0.01)
+    go.set()
+    await asyncio.gather(writing, reading)
+    await other.write_notes(rows(a="xz", b="y"))
+    assert_same(await told(graph), await told(other))
+
+
 async def test_many_judgements_at_once_are_heard_by_reading_the_graph_again(graph, other, monkeypatch):
     monkeypatch.setattr(tag_history, "MANY_JUDGED", 3)
     people = People(graph)
@@ -196,6 +219,68 @@ async def test_a_row_that_is_written_while_judgements_are_being_counted_has_the_
     await graph._history._hearing
     await other.write_notes(rows(a="x", b="xy", c="z"))
     assert_same(await told(graph), await told(other))
+
+
+async def test_a_tag_that_people_confirm_on_a_note_that_stands_there_twice_counts_once(graph, other):
+    people = People(graph)
+    await graph.write_notes([*rows(a="x", b="Y", c="z"), row("b", origin=Origin.IMPORT, text=TEXTS["b"])])
+    await told(graph)
+    people.say("b", "y", True)
+    await people.are_heard()
+    await other.write_notes(rows(a="x", b="y", c="z"))
+    assert_same(await told(graph), await told(other))
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_a_graph_that_is_opened_again_has_counted_what_it_had_whatever_happened(
+    tmp_path, monkeypatch, seed
+):
+    monkeypatch.setattr("streamproc.graph.store.PAGE_ROWS", 3)
+    chance = random.Random(seed)
+    address = GraphAddress(str(tmp_path / "graph.db"))
+    graph = await MilvusGraph.open(address, ENCODER_HASH, DIMENSION)
+    people = People(graph)
+
+    def some_rows():
+        return [
+            row(
+                note_id,
+                *[
+                    tagged(each, provenance=chance.choice([BY_MODELS, Provenance.IMPORT]))
+                    for each in "xyz"
+                    if chance.random() < 0.4
+                ],
+                origin=chance.choice(list(Origin)),
+                vector=vector_of(note_id + chance.choice(["", "rewritten"])),
+                text=chance.choice(list(TEXTS.values())),
+            )
+            for note_id in chance.choices("abcd", k=3)
+        ]
+
+    await graph.write_notes([row(f"n{number}", tagged("xyz"[number % 3])) for number in range(9)])
+    for _ in range(40):
+        match chance.randrange(6):
+            case 0 | 1:
+                await graph.write_notes(some_rows())
+            case 2:
+                await graph.delete_notes([each.note.key for each in some_rows()])
+            case 3:
+                people.say(chance.choice("abcd"), chance.choice("xyz"), chance.random() < 0.5)
+                graph.hear(people.judgements.snapshot())
+            case 4:
+                graph._history._read()
+                await asyncio.sleep(chance.choice([0, 0.002]))
+            case 5:
+                await graph.warm_up()
+    await people.are_heard()
+    if (reading := graph._history._reading) is not None:
+        await reading
+    counted = await told(graph)
+    await graph.close()
+    again = await MilvusGraph.open(address, ENCODER_HASH, DIMENSION)
+    again.hear(people.judgements.snapshot())
+    assert_same(counted, await told(again))
+    await again.close()
 
 
 async def test_the_graph_in_memory_hears_the_same(graph):

@@ -12,12 +12,13 @@ from streamproc.events.label import Judgement
 from streamproc.graph.hits import Edge
 from streamproc.graph.keys import note_row_key
 from streamproc.graph.knowledge_view import KnowledgeView
+from streamproc.graph.label_sums import Labels, Taught
 from streamproc.graph.memory import MemoryGraph
 from streamproc.graph.milvus import GraphAddress
 from streamproc.graph.recall import recall
 from streamproc.graph.rows import VertexRow, unit
 from streamproc.graph.store import MilvusGraph
-from streamproc.graph.tag_history import Labels, TagHistory, Taught
+from streamproc.graph.tag_history import TagHistory
 from streamproc.graph.thresholds import FITTED
 from streamproc.graph.uses import COUNTED
 from streamproc.graph.wording import NO_WORDS
@@ -201,12 +202,28 @@ async def test_what_is_written_while_the_graph_is_being_read_has_the_last_word()
     assert await likeness_of(history, "n", "new") == pytest.approx(await likeness_of(other, "n", "new"))
 
 
+async def test_a_row_that_is_removed_while_its_page_is_being_read_is_removed_from_what_was_read():
+    pages = Pages(labels(n="old", m="old"))
+    history = TagHistory(pages.scan, told_by_nobody, DIMENSION, shared=False)
+
+    async def remove():
+        async with history.telling():
+            await history.put(labels(n=""), before("n"))
+
+    reading = asyncio.create_task(history.current())
+    await pages.reading.wait()
+    removing = asyncio.create_task(remove())
+    await asyncio.sleep(0)
+    pages.go.set()
+    await asyncio.gather(reading, removing)
+    assert await uses(history) == {"old": 1}
+
+
 async def test_notes_without_labels_of_people_leave_nothing_in_memory():
     history = TagHistory(Pages().scan, told_by_nobody, DIMENSION, shared=False)
     await history.current()
     await history.put(labels(n="", m="", k="a"), {})
-    assert history._told.tags.keys() == {key("k")}
-    assert history._told.written is None
+    assert history._told._sums.tags.keys() == {key("k")}
 
 
 async def test_what_was_read_before_it_was_told_counts_once():
@@ -222,7 +239,7 @@ async def test_what_was_read_before_it_was_told_counts_once():
 async def test_a_note_that_changes_or_goes_takes_what_it_taught_along():
     history, other = told(), told()
     await history.put(labels(a="x", b="x y", c="z"), {})
-    assert history.held([key("b"), key("never there")]) == [key("b")]
+    assert history.needed(labels(b="z", never_there="")) == [key("b")]
     await history.put(labels(b="z", c=""), before("b", "c"))
     await other.put(labels(a="x", b="z"), {})
     for tag_id in "xyz":
@@ -298,6 +315,22 @@ async def test_a_search_tells_what_the_words_of_all_labelled_notes_say(graph):
     other = told()
     await other.put(labels(a="x", b="y"), {})
     assert wordings(one.wording) == pytest.approx(await words_told(other))
+
+
+@pytest.mark.parametrize("when", ["as it is written", "as it is read"])
+async def test_a_note_that_stands_in_the_graph_twice_is_left_out_of_all_that_it_taught(graph, when):
+    if when == "as it is written":
+        await graph.warm_up()
+        graph._history._told._rested = 0.0  # the models are made anew for the next search
+    others = [row(f"n{number}", tagged("x"), text=TEXTS["b"]) for number in range(3)]
+    twice = [row("a", tagged("y"), origin=origin, text=TEXTS["a"]) for origin in Origin]
+    await graph.write_notes([*others, *twice])
+    (hits,) = await graph.search(vector_of("a")[None], tags=1, notes=9, segments=0)
+    assert hits.likeness.discriminant.notes == hits.wording.notes == 4
+    likeness = hits.likeness.leaving_out(["y"]).columns([("y",)])
+    wording = hits.wording.wording(words(TEXTS["a"])).leaving_out(["y"]).columns([("y",)])
+    assert not likeness[0, :5].any()
+    assert not wording.any()
 
 
 async def test_a_graph_that_is_opened_again_knows_the_same_words(tmp_path):
