@@ -376,12 +376,13 @@ async def test_a_first_reading_that_fails_is_an_error_and_the_next_search_reads_
 async def test_a_later_reading_that_fails_leaves_the_last_one_in_place():
     pages = Pages(labels(n="a"))
     pages.go.set()
-    history = TagHistory(pages.scan, told_by_nobody, DIMENSION, shared=True, reread_seconds=0.0)
+    history = TagHistory(pages.scan, told_by_nobody, DIMENSION, shared=True)
     assert await uses(history) == {"a": 1}
     history._due = 0.0
-    pages.pages = [DependencyDownError("Milvus", "gone")]
+    pages.pages = [labels(k="a"), DependencyDownError("Milvus", "gone")]
     assert await uses(history) == {"a": 1}
-    await asyncio.sleep(0.05)
+    with pytest.raises(DependencyDownError):
+        await history._reading
     await history.put(labels(m="a"), {})
     assert await uses(history) == {"a": 2}
     await history.close()
