@@ -27,7 +27,7 @@ from streamproc.graph.wording import WordModel
 __all__ = ["History", "TagHistory"]
 
 REREAD_SECONDS = 60.0
-"""Least time between two readings of a graph that other workers write to as well."""
+"""Least time between two readings of a graph: other workers write to it as well, or a write has failed half-way."""
 
 MANY_JUDGED = 8_192
 """So many notes that were judged since the last time are not told one by one: the whole graph is read again."""
@@ -68,7 +68,7 @@ class TagHistory:
         tell: calls :meth:`put` with the rows of some notes as they are.
         dimension: of the vectors.
         shared: whether others write to the graph, too.
-        reread_seconds: least time between two readings of a shared graph.
+        reread_seconds: least time between two readings of a graph.
     """
 
     def __init__(
@@ -82,6 +82,8 @@ class TagHistory:
         self._told: _Told | None = None
         self._next: _Told | None = None
         self._due = 0.0
+        self._doubts = 0  # how often rows were written but perhaps not told
+        self._settled = 0  # of the doubts, by the last reading
         self._reading: asyncio.Task[None] | None = None
         self._judgements: Spoken | None = None
         self._heard = 0  # of the judgements
@@ -97,7 +99,7 @@ class TagHistory:
         """
         while (told := self._told) is None:
             await asyncio.shield(self._read())
-        if self._shared and time.monotonic() >= self._due:
+        if (self._shared or self._doubts > self._settled) and time.monotonic() >= self._due:
             self._read()
         return await told.history()
 
@@ -131,9 +133,17 @@ class TagHistory:
 
     @asynccontextmanager
     async def telling(self) -> AsyncIterator[None]:
-        """Rows are written and told, or read and told: no other rows are meanwhile."""
+        """Rows are written and told, or read and told: no other rows are meanwhile.
+
+        Where that ends half-way, by an error or a time-out, the sums may no longer be those of what stands in the graph: it
+        is read again, and until then they serve as they are.
+        """
         async with self._telling:
-            yield
+            try:
+                yield
+            except BaseException:
+                self._doubts += 1
+                raise
 
     def needed(self, written: Labels) -> list[str]:
         """The rows of which ``put`` has to know what they taught, before others are written or removed.
@@ -192,6 +202,7 @@ class TagHistory:
         self._due = began + self._reread_seconds
         async with self.telling():  # rows that are being written meanwhile may count as people said before
             told = self._next = _Told(self._dimension)
+            doubts = self._doubts
         try:
             left = await self._read_pages(told)
             if left:
@@ -201,7 +212,7 @@ class TagHistory:
         finally:
             if self._next is told:
                 self._next = None
-        self._told = told
+        self._told, self._settled = told, doubts
         ended = time.monotonic()
         self._due = ended + max(self._reread_seconds, (ended - began) / _REREAD_SHARE)
 

@@ -161,7 +161,8 @@ class WordCounts:
         if self.notes < 1:
             return None
         spread = np.maximum(self._spread, 0)
-        rarity = np.log((self.notes + 1) / (spread + 1))
+        # Never below 0: where other words were taken away than had been counted, a word may be on more notes than there are.
+        rarity = np.maximum(np.log((self.notes + 1) / (spread + 1)), 0)
         rarity[(spread == 0) | (spread > max(_COMMON * self.notes, _FEW))] = 0
         masses = np.maximum(self._masses, _NOTHING)
         table = self._table

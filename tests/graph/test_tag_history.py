@@ -1,6 +1,7 @@
 """What a stored graph knows of people's labels, on Milvus Lite and on its server."""
 
 import asyncio
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -386,6 +387,70 @@ async def test_a_later_reading_that_fails_leaves_the_last_one_in_place():
     await history.put(labels(m="a"), {})
     assert await uses(history) == {"a": 2}
     await history.close()
+
+
+async def test_a_graph_that_nobody_else_writes_to_is_read_again_only_where_a_write_ended_half_way():
+    pages = Pages(labels(n="a"))
+    pages.go.set()
+    history = TagHistory(pages.scan, told_by_nobody, DIMENSION, shared=False)
+    assert await uses(history) == {"a": 1}
+    pages.pages = [labels(n="b")]
+    history._due = 0.0
+    assert await uses(history) == {"a": 1}
+    assert history._reading.done()
+    with pytest.raises(DependencyDownError):
+        async with history.telling():
+            raise DependencyDownError("Milvus", "gone")
+    history._due = time.monotonic() + 60.0
+    assert await uses(history) == {"a": 1}
+    assert history._reading.done()
+    history._due = 0.0
+    await history.current()
+    await history._reading
+    assert await uses(history) == {"b": 1}
+    history._due = 0.0
+    await history.current()
+    assert history._reading.done()
+
+
+@pytest.mark.parametrize("tags", [(), ("y",)])
+async def test_what_was_written_but_not_told_is_counted_once_the_graph_is_read_again(graph, tags):
+    async def change():
+        if tags:
+            await graph.write_notes(
+                [row("a", *map(tagged, tags), vector=vector_of("another"), text=TEXTS["d"])]
+            )
+        else:
+            await graph.delete_notes([key("a")])
+
+    await graph.warm_up()
+    await graph.write_notes([row(each, tagged("x"), text=TEXTS[each]) for each in "abc"])
+    put, is_written = graph._history.put, asyncio.Event()
+
+    async def never(*_):
+        is_written.set()
+        await asyncio.Event().wait()
+
+    graph._history.put = never
+    attempt = asyncio.create_task(change())
+    await is_written.wait()
+    attempt.cancel()
+    await asyncio.wait([attempt])
+    graph._history.put = put
+    await change()  # the attempt after that one takes away what stands there, not what was counted
+    graph._history._due = 0.0
+    await graph.warm_up()
+    await graph._history._reading
+    expected = told()
+    await expected.put(labels(b="x", c="x"), {})
+    if tags:
+        another = [key("a")], [frozenset(tags)], vector_of("another")[None], [words(TEXTS["d"])]
+        await expected.put(Labels(*another), {})
+    for tag_id in "xy":
+        assert await likeness_of(graph._history, "b", tag_id) == pytest.approx(
+            await likeness_of(expected, "b", tag_id), abs=1e-5
+        )
+    assert await words_told(graph._history) == pytest.approx(await words_told(expected), abs=1e-5)
 
 
 async def test_while_labels_pour_in_the_last_models_serve_for_a_while():

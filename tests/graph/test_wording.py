@@ -181,6 +181,12 @@ def test_the_same_labels_in_any_portions_make_the_same_model():
     assert one == pytest.approx(other, abs=1e-5)
 
 
+def test_where_other_words_are_taken_away_than_were_counted_all_evidence_is_finite():
+    told = counts([*[(("tea",), words("steep the oolong"))] * 4, (("tax",), words("a receipt"))])
+    told.add([("tea",)] * 3, [words("grout between tiles")] * 3, -1)
+    assert np.isfinite(told.model().wording(words("a receipt")).columns([("tea",), ("tax",)])).all()
+
+
 def test_the_order_of_a_note_s_tags_changes_not_even_the_last_bit():
     labelled = many()
     turned = [(tags[::-1], own) for tags, own in labelled]
