@@ -254,6 +254,10 @@ class _Told:
 
     async def history(self) -> History:
         """What the rows say; later changes do not reach it."""
+        # Whoever asks may be cancelled; the thread that makes the models cannot be, and nothing may change beside it.
+        return await asyncio.shield(asyncio.create_task(self._current()))
+
+    async def _current(self) -> History:
         async with self._one_at_a_time:
             if self._history is None or (self._changed and time.monotonic() >= self._rested):
                 began = time.monotonic()

@@ -1,6 +1,7 @@
 """What a stored graph knows of people's labels, on Milvus Lite and on its server."""
 
 import asyncio
+import threading
 import time
 from dataclasses import replace
 
@@ -467,6 +468,33 @@ async def test_while_labels_pour_in_the_last_models_serve_for_a_while():
     last = await history.current()
     assert last.discriminant is not first.discriminant
     assert last.wording is not first.wording
+
+
+async def test_nothing_is_counted_while_models_are_made_though_whoever_asked_for_them_was_cancelled(
+    monkeypatch,
+):
+    history, making, go = told(), threading.Event(), threading.Event()
+    await history.put(labels(a="x"), {})
+    sums = history._told._sums
+    models = sums.models
+
+    def dawdle():
+        making.set()
+        go.wait()
+        return models()
+
+    monkeypatch.setattr(sums, "models", dawdle)
+    asking = asyncio.create_task(history.current())
+    await asyncio.to_thread(making.wait)
+    asking.cancel()
+    await asyncio.wait([asking])
+    telling = asyncio.create_task(history.put(labels(b="y"), {}))
+    await asyncio.sleep(0.01)
+    was_counted = telling.done()
+    go.set()
+    await telling
+    assert not was_counted
+    assert await uses(history) == {"x": 1, "y": 1}
 
 
 async def test_a_stored_graph_and_one_in_memory_find_a_note_alike(graph):
