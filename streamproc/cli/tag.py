@@ -19,6 +19,7 @@ from streamproc.events.codec import Limits, encode, graph_note_key
 from streamproc.events.files import read_lines
 from streamproc.events.graph import Origin
 from streamproc.events.record import InputRecord
+from streamproc.events.tagged import NoteOutcome
 
 if TYPE_CHECKING:  # heavy imports: a quick --help
     from streamproc.graph.writer import GraphWriter
@@ -42,6 +43,15 @@ class _Run:
     tags: Path | None
     history: Path | None
     learn: bool
+
+
+@dataclass
+class _Tally:
+    """What became of the lines: rejected, or out; of the latter, in a language that is not read."""
+
+    rejected: int = 0
+    out: int = 0
+    unread: int = 0
 
 
 def tag(  # noqa: PLR0917 - the options of a command line
@@ -105,15 +115,23 @@ def tag(  # noqa: PLR0917 - the options of a command line
             learn=learn,
         )
         with ctrl_c_at_once():
-            rejected, tagged = asyncio.run(_tag(run))
-    if rejected:
-        rest = "the rest came out" if tagged else "nothing came out"
-        typer.echo(f"{rejected:,} of {rejected + tagged:,} lines could not be used; {rest}", err=True)
+            tally = asyncio.run(_tag(run))
+    if tally.unread:
+        typer.echo(
+            f"{tally.unread:,} notes name a language that the models do not read and got no tags: language is a code such as en or "
+            "en-GB; a note that names none is read",
+            err=True,
+        )
+    if tally.rejected:
+        rest = "the rest came out" if tally.out else "nothing came out"
+        typer.echo(
+            f"{tally.rejected:,} of {tally.rejected + tally.out:,} lines could not be used; {rest}", err=True
+        )
         raise typer.Exit(1)
 
 
-async def _tag(run: _Run) -> tuple[int, int]:
-    """Tag all notes; return how many lines were rejected, and how many notes came out."""
+async def _tag(run: _Run) -> _Tally:
+    """Tag all notes."""
     from streamproc.cli.progress import loading_progress  # noqa: PLC0415
     from streamproc.inference.backend import load_bundle, open_models  # noqa: PLC0415
     from streamproc.pipeline.garbage import calm_collector  # noqa: PLC0415
@@ -150,7 +168,7 @@ async def _tag(run: _Run) -> tuple[int, int]:
             await models.close()
 
 
-async def _tag_lines(run: _Run, pipeline: "Pipeline", writer: "GraphWriter | None") -> tuple[int, int]:
+async def _tag_lines(run: _Run, pipeline: "Pipeline", writer: "GraphWriter | None") -> _Tally:
     with contextlib.ExitStack() as stack:
         # Opening an output empties it: not before everything else is in order.
         output = _standard(sys.stdout, "output") if run.output is None else _opened_output(run.output, stack)
@@ -160,10 +178,10 @@ async def _tag_lines(run: _Run, pipeline: "Pipeline", writer: "GraphWriter | Non
 
 async def _write_lines(
     run: _Run, pipeline: "Pipeline", writer: "GraphWriter | None", output: IO[bytes], dead: IO[bytes] | None
-) -> tuple[int, int]:
+) -> _Tally:
     from streamproc.pipeline.lines import RejectedLine, tag_lines  # noqa: PLC0415
 
-    rejected = tagged = 0
+    tally = _Tally()
     limits = Limits(run.settings.max_note_bytes, run.settings.max_text_chars)
     batches = tag_lines(
         read_lines(run.notes),
@@ -176,17 +194,18 @@ async def _write_lines(
     async for batch in batches:
         for result in batch:
             if isinstance(result, RejectedLine):
-                rejected += 1
+                tally.rejected += 1
                 typer.echo(f"{run.source_name}, line {result.line.number}: {result.reason}", err=True)
                 if dead is not None:
                     dead.write(result.line.value + b"\n")
             else:
-                tagged += 1
+                tally.out += 1
+                tally.unread += result.tagged.outcome is NoteOutcome.UNSUPPORTED_LANGUAGE
                 output.write(encode(result.tagged) + b"\n")
         output.flush()
         if writer is not None:
             await _learn(writer, [result for result in batch if not isinstance(result, RejectedLine)])
-    return rejected, tagged
+    return tally
 
 
 async def _learn(writer: "GraphWriter", outcomes: "Sequence[Outcome]") -> None:

@@ -28,7 +28,9 @@ class Note(Event, frozen=True):
     title: Annotated[str, msgspec.Meta(max_length=4096)] = ""
     text: Text = ""
     category: Annotated[str, msgspec.Meta(max_length=256)] = ""
-    language: Annotated[str, msgspec.Meta(max_length=35)] = ""
+    language: Annotated[
+        str, msgspec.Meta(max_length=35, description="A BCP 47 code, such as en or en-GB.")
+    ] = ""
     tags: Annotated[tuple[Name, ...], msgspec.Meta(max_length=64)] = ()
     images: Annotated[tuple[Image, ...], msgspec.Meta(max_length=64)] = ()
     created_at: datetime | None = None

@@ -68,6 +68,15 @@ def test_rejected_lines_are_kept_unchanged(notes, tmp_path):
     assert len(lines((tmp_path / "out.jsonl").read_text())) == 2
 
 
+def test_notes_in_a_language_that_is_not_read_are_counted_with_what_a_language_is():
+    data = b'{"id": "a", "text": "Tea", "language": "English"}\n{"id": "b", "text": "Tea", "language": "en-GB"}\n'
+    result = run("-", data=data)
+    assert result.exit_code == 0
+    assert [line["outcome"] for line in lines(result.stdout)] == ["unsupported_language", "tagged"]
+    assert "1 notes name a language that the models do not read" in result.stderr
+    assert "do not read" not in run("-", data=b'{"id": "b", "text": "Tea", "language": "en"}\n').stderr
+
+
 def test_a_file_without_rejected_lines_ends_with_status_0():
     result = run("-", data=b'{"id": "a", "title": "Sourdough is sluggish"}\n')
     assert result.exit_code == 0
