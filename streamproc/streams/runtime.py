@@ -60,8 +60,8 @@ PROBE_SECONDS = 10.0
 LAG_SECONDS = 10.0
 """How often Kafka is asked for the ends of the logs: no oftener than they are scraped."""
 
-IN_FLIGHT_BATCHES = 6
-"""Batches of a lane that may be under way or wait, together: so many records are suspected after an unclean exit."""
+SUSPECTED_BATCHES = 12
+"""After an unclean exit so many records are suspected: twice what a lane has under way and waiting, for the last second's commit."""
 
 HANDOVER = "rebalancing"
 MARKS = "marks"
@@ -109,7 +109,7 @@ class Runtime:
         self._stopping = False
         self.app = create_app(settings, web=web, loop=loop)
         self._commits = Commits(self.app, self._ledger)
-        self._suspects = Suspects(IN_FLIGHT_BATCHES * settings.batch_size, self._commits, self._clock)
+        self._suspects = Suspects(SUSPECTED_BATCHES * settings.batch_size, self._commits, self._clock)
         self._intake = Intake(self.app)
         self._standstill = Standstill()
         names = self._outputs.names

@@ -72,13 +72,13 @@ class Suspects:
     """Which records must be taken alone, and what becomes of them.
 
     Args:
-        window: how many records from the commit on may have been under way together.
+        window: how many records behind the commits, of all partitions together, may have been under way.
         commits: where they are announced.
         clock: the source of time.
     """
 
     def __init__(self, window: int, commits: Announcer, clock: Clock) -> None:
-        self._window = window
+        self._window, self._share = window, window
         self._announcer = commits
         self._clock = clock
         self._found: dict[Partition, Commit] = {}
@@ -90,12 +90,15 @@ class Suspects:
             commits: of its partitions, as they were found; those without a commit are left out.
         """
         self._found = {partition: each for partition, each in commits.items() if each.mark != CLEAN}
+        # A worker's partitions share what it has under way about evenly. One that had more is found out an end or two later:
+        # meanwhile the commits move on.
+        self._share = max(1, self._window // max(len(self._found), 1))
         return len(self._found)
 
     def suspected(self, ticket: Ticket) -> bool:
         """Whether the record may have ended a process."""
         commit = self._found.get(ticket.partition)
-        return commit is not None and ticket.offset < commit.offset + self._window
+        return commit is not None and ticket.offset < commit.offset + self._share
 
     async def begin(self, ticket: Ticket) -> Cause | None:
         """Announce a suspected record, with which nothing else is under way; returns why it is dead instead, or None."""

@@ -60,6 +60,13 @@ def test_after_an_unclean_one_what_may_have_been_under_way_is(log):
     assert not suspects.suspected(at(5, P1))
 
 
+def test_partitions_share_what_a_worker_may_have_had_under_way(log):
+    suspects = Suspects(WINDOW, log, QuickClock())
+    assert suspects.find({P0: Commit(5, AT_WORK), P1: Commit(0, AT_WORK)}) == 2
+    assert [offset for offset in range(30) if suspects.suspected(at(offset))] == list(range(10))
+    assert [offset for offset in range(30) if suspects.suspected(at(offset, P1))] == list(range(5))
+
+
 def test_a_new_assignment_forgets_the_suspects_of_the_last(log):
     suspects = found(log)
     assert suspects.find({P1: Commit(0, CLEAN)}) == 0
