@@ -166,14 +166,17 @@ class Settings(BaseSettings):
             raise ValueError("it is empty; leave it out or name a path")
         return value
 
-    @field_validator("kafka_bootstrap", "triton_url")
+    @field_validator("kafka_bootstrap")
     @classmethod
-    def _addressed(cls, value: str) -> str:
-        """Addresses are host:port, several of Kafka with commas between; a client would wait for ever for anything else."""
+    def _bootstraps(cls, value: str) -> str:
         for address in value.split(","):
-            host, _, port = address.strip().rpartition(":")
-            if "/" in address or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-                raise ValueError(f"{address.strip()!r} is not host:port")
+            _require_address(address.strip())
+        return value
+
+    @field_validator("triton_url")
+    @classmethod
+    def _served(cls, value: str) -> str:
+        _require_address(value)
         return value
 
     @field_validator("milvus_uri")
@@ -193,6 +196,13 @@ class Settings(BaseSettings):
     def max_output_bytes(self) -> int:
         """The record size that every output topic and the producer allow: the input limit plus 64 KiB."""
         return self.max_note_bytes + 64 * KIB
+
+
+def _require_address(address: str) -> None:
+    """An address is host:port; a client would wait for ever for anything else."""
+    host, _, port = address.rpartition(":")
+    if set("/, ") & set(address) or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"{address!r} is not host:port")
 
 
 def load_settings(**overrides: object) -> Settings:

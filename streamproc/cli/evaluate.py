@@ -77,7 +77,8 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     hold_out_single: Annotated[
         int,
         typer.Option(
-            help="Also take this many tags out altogether: their notes should get none. Single-tag sets only.",
+            help="Also take this many tags out altogether: their notes should get none. Single-tag sets only. Confidences, those "
+            "of the other figures as well, are fitted without them.",
             min=0,
         ),
     ] = 0,
@@ -190,7 +191,7 @@ def _fitted(
     if calibrator is not None and prepared.dataset.name in calibrator.training_data:
         say("confidences are the bundle's: its map was fitted to this set")
         return bundle, 0
-    # A map that had heard of the tags would not be one of a repository without them.
+    # A map that had heard of the tags would not be one of a repository without them; it serves the other figures, too.
     history = (
         without_drawn(prepared, studies.out_of_scope, studies.seed) if studies.out_of_scope else prepared
     )

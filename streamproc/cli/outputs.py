@@ -71,6 +71,9 @@ def write_whole(file: Path, content: bytes) -> None:
         if file.exists() and not file.is_file():
             file.write_bytes(content)
             return
+        if file.exists() and not os.access(file.parent, os.W_OK):  # only the file itself is ours to write
+            file.write_bytes(content)
+            return
         scratch = file.with_name(f".{file.name}.partial")
         try:
             scratch.write_bytes(content)

@@ -94,16 +94,22 @@ def made_whole(output: Path) -> Iterator[Path]:
         output: the bundle's directory; of a link, the directory that it points to.
     """
     output = output.resolve()
-    made = output.with_name(f"{output.name}.partial")
-    shutil.rmtree(made, ignore_errors=True)  # of a run that was killed
+    made, before = (output.with_name(f"{output.name}.{part}") for part in ("partial", "before"))
+    # What a run left that was killed: a half-made bundle, or, in the very moment of the exchange, the one to be exchanged.
+    shutil.rmtree(made, ignore_errors=True)
+    if before.exists() and not output.exists():
+        before.rename(output)
     try:
         yield made
         if output.exists():
             _keep_what_is_no_models(output, made)
-            before = output.with_name(f"{output.name}.before")
             shutil.rmtree(before, ignore_errors=True)
             output.rename(before)
-            made.rename(output)
+            try:
+                made.rename(output)
+            except OSError:
+                before.rename(output)
+                raise
             shutil.rmtree(before)
         else:
             made.rename(output)

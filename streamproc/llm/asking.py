@@ -130,7 +130,8 @@ async def ask_all(
     """Ask every question and wait for all answers; outcomes stand in the order of the questions.
 
     An answer is in the cache as soon as it has come: after an interruption, the same call goes on from there.
-    A question without an answer is no error here, unless that holds for five in a row.
+    A question without an answer is no error here, unless five in a row got none; answers that cannot be used stop the run
+    only before the first that can.
 
     Args:
         endpoint: whom to ask.
@@ -191,6 +192,7 @@ class _Session:
     pace: Pace = field(init=False)
     reached: bool = field(default=False, init=False)
     in_vain: int = field(default=0, init=False)
+    answered: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self.pace = Pace(self.clock, self.manner.requests_per_minute, self.manner.tokens_per_minute)
@@ -206,8 +208,8 @@ class _Session:
             self._count(error)
             return Outcome(None, error)
         if outcome.failure is None:
-            self.in_vain = 0
-        else:
+            self.in_vain, self.answered = 0, True
+        elif not self.answered:  # one that has answered is worth the others' questions, however many it fails
             self._count(
                 UnusableAnswersError(
                     f"{self.endpoint.model}: {outcome.failure}; {HOPELESS} questions in a row went that way: "

@@ -47,20 +47,20 @@ class Health:
 def judge(vitals: Vitals, stuck_seconds: float) -> Health:
     """Decide on liveness and readiness.
 
-    A dependency that is down never makes a process unfit to live: restarting it would not help, and its clocks
-    stand still meanwhile.
+    A dependency that is down never makes a process unfit to live, nor does a graph that is lost: restarting it would not help.
 
     Args:
         vitals: the state of the worker.
         stuck_seconds: how old the oldest record in flight may become, and how long a commit may stand still.
     """
     not_live: list[str] = []
-    if not vitals.down and vitals.oldest_unacked_seconds > stuck_seconds:
+    waiting = vitals.down or vitals.view_problem
+    if not waiting and vitals.oldest_unacked_seconds > stuck_seconds:
         not_live.append(
             f"a record has waited {vitals.oldest_unacked_seconds:.0f} s for its outcome while every dependency was up "
             f"(limit: {stuck_seconds:.0f} s)"
         )
-    if not vitals.down and vitals.standstill_seconds > stuck_seconds:
+    if not waiting and vitals.standstill_seconds > stuck_seconds:
         not_live.append(
             f"a partition has records to read, but its commit has stood still for {vitals.standstill_seconds:.0f} s "
             f"(limit: {stuck_seconds:.0f} s)"

@@ -36,7 +36,8 @@ class Gate:
 
     async def wait_open(self) -> None:
         """Return when nothing holds the gate shut."""
-        await self._open.wait()
+        while not self._open.is_set():  # it may have been shut again before this task's turn
+            await self._open.wait()
 
     def _settle(self) -> None:
         if self._reasons:

@@ -55,6 +55,10 @@ class Alone(Protocol):
         """Whether this is one of them."""
         ...
 
+    def quiet(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """No other agent does anything while it lasts."""
+        ...
+
     async def begin(self, ticket: Ticket) -> Cause | None:
         """Announce one; returns why it is dead instead, or None. Nothing else is under way."""
         ...
@@ -194,20 +198,19 @@ class Lane:
                 self._start(group, self._carry(taken, delivery))
                 continue
             self._slots.release()
-            await self._until_idle()
-            for each in taken:
-                await self._gate.wait_open()
-                await self._one_alone(group, each, delivery, self._alone)
+            await self.until_idle()
+            async with self._alone.quiet():
+                for each in taken:
+                    await self._gate.wait_open()
+                    await self._slots.acquire()
+                    self._start(group, self._carry_alone(each, delivery, self._alone))
+                    await self.until_idle()
 
-    async def _one_alone(
-        self, group: asyncio.TaskGroup, taken: tuple[Ticket, InputRecord], delivery: Delivery, alone: Alone
-    ) -> None:
+    async def _carry_alone(self, taken: tuple[Ticket, InputRecord], delivery: Delivery, alone: Alone) -> None:
         ticket, _ = taken
         suspected = alone.suspected(ticket)
         verdict = await alone.begin(ticket) if suspected else None
-        await self._slots.acquire()
-        self._start(group, self._carry([taken], delivery, verdict))
-        await self._until_idle()
+        await self._carry([taken], delivery, verdict)
         if suspected:
             await alone.end()
 
@@ -217,7 +220,8 @@ class Lane:
         self._under_way.add(task)
         task.add_done_callback(self._finished)
 
-    async def _until_idle(self) -> None:
+    async def until_idle(self) -> None:
+        """Return when no batch is under way."""
         while self._under_way:
             await asyncio.wait(self._under_way)
 

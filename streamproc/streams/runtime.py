@@ -1,7 +1,8 @@
 """The worker put together: the app, its agents, the tails and what watches over them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from itertools import chain
 from typing import Any
 
@@ -45,6 +46,9 @@ log = structlog.get_logger(__name__)
 PULSE_SECONDS = 0.25
 """How often the runtime looks after itself: an event loop that is late by much more was held up."""
 
+COMMIT_PATIENCE_SECONDS = 5.0
+"""How long a commit may take before it is left to the next: whoever stops the worker waits behind it."""
+
 COMMIT_SECONDS = 1.0
 """How often offsets are committed: what a crash repeats is bounded by it."""
 
@@ -65,6 +69,7 @@ SUSPECTED_BATCHES = 12
 
 HANDOVER = "rebalancing"
 MARKS = "marks"
+SUSPECTS = "suspects"
 STOPPING = "stopping"
 TAILS = "tails"
 VIEW = "view"
@@ -104,12 +109,15 @@ class Runtime:
         self._topics: dict[Gate, list[str]] = {self._tagging_gate: [], self._graph_gate: []}
         self._view_problem = "the graph is not compared with the consumer group's commits yet"
         self._check_view = asyncio.Event()
+        self._view_found = asyncio.Event()
         self._find_marks = asyncio.Event()
         self._joined = False
         self._stopping = False
         self.app = create_app(settings, web=web, loop=loop)
         self._commits = Commits(self.app, self._ledger)
-        self._suspects = Suspects(SUSPECTED_BATCHES * settings.batch_size, self._commits, self._clock)
+        self._suspects = Suspects(
+            SUSPECTED_BATCHES * settings.batch_size, self._commits, self._clock, self._others_idle
+        )
         self._intake = Intake(self.app)
         self._standstill = Standstill()
         names = self._outputs.names
@@ -241,18 +249,34 @@ class Runtime:
         del app
         self._stopping = True
         self._shut(STOPPING, "the worker is stopping")
-        await self._let_go(0 if self.app.crashed else self._settings.drain_seconds)
+        await self._let_go(0 if self.app.crashed else self._settings.drain_seconds, ending=True)
 
-    async def _let_go(self, seconds: float) -> None:
+    async def _let_go(self, seconds: float, *, ending: bool = False) -> None:
         # While a dependency is down nothing will be finished: waiting would only hold up the group.
-        patience = 0 if self._dependencies.down() else seconds
+        waiting = bool(self._dependencies.down() or self._view_problem)
+        patience = 0 if waiting else seconds
         finished = await asyncio.gather(*(lane.drain(patience) for lane in self._lanes))
         if not all(finished):
             log.info("work under way was cancelled; its records are read again", after_seconds=patience)
-        # What could not be finished in time may hang: whoever reads it again takes it alone.
-        orderly = not self.app.crashed and (all(finished) or bool(self._dependencies.down()))
-        await self._commits.commit(max(1.0, seconds / 2), handing_over=orderly)
+        # A note that is not finished when the process ends may hang it: whoever reads it again takes it alone. In a rebalance
+        # what is late is cancelled and ends so: nothing hangs.
+        tagging, *_ = finished
+        orderly = not self.app.crashed and (tagging or waiting or not ending)
+        await self._commits.commit(
+            max(1.0, seconds / 2), handing_over=self._suspects.pending if orderly else None
+        )
         self._ledger.revoke()
+
+    @asynccontextmanager
+    async def _others_idle(self) -> AsyncIterator[None]:
+        """The agents beside tagging do nothing while it lasts."""
+        self._graph_gate.shut(SUSPECTS, "a note that may have ended a worker is at work")
+        try:
+            for lane in self._lanes[1:]:
+                await lane.until_idle()
+            yield
+        finally:
+            self._graph_gate.lift(SUSPECTS)
 
     async def _pulse(self) -> None:
         """Commit and measure."""
@@ -262,7 +286,7 @@ class Runtime:
             now = self._clock.monotonic()
             if now - committed_at >= COMMIT_SECONDS:
                 committed_at = now
-                await self._commits.commit(self._settings.session_timeout_seconds)
+                await self._commits.commit(COMMIT_PATIENCE_SECONDS)
             self._refresh()
 
     async def _watch_gaps(self) -> None:
@@ -333,15 +357,11 @@ class Runtime:
             await self._clock.wait(self._check_view, VIEW_CHECK_SECONDS)
             self._check_view.clear()
             while (problem := await self._find_view_problem()) and not self._stopping:
-                if problem != self._view_problem:
-                    log.error("not ready", reason=problem)
-                self._view_problem = problem
-                self._tagging_gate.shut(VIEW, problem)
-                self._graph_gate.shut(VIEW, problem)
+                self._lose_view(problem)
                 await self._clock.sleep(VIEW_RETRY_SECONDS)
             self._view_problem = ""
-            self._tagging_gate.lift(VIEW)
-            self._graph_gate.lift(VIEW)
+            self._lift(VIEW)
+            self._view_found.set()
 
     async def _watch_marks(self) -> None:
         """After every assignment, find out whether those who had the partitions before ended as they should."""
@@ -385,12 +405,17 @@ class Runtime:
 
     async def _until_found(self, lost: GraphMismatchError) -> None:
         """Nothing is done while the graph is not there."""
-        self._view_problem = str(lost)
-        self._tagging_gate.shut(VIEW, str(lost))
-        self._graph_gate.shut(VIEW, str(lost))
+        self._lose_view(str(lost))
         self._check_view.set()
         await self._clock.sleep(VIEW_RETRY_SECONDS)
-        await self._graph_gate.wait_open()
+        await self._view_found.wait()
+
+    def _lose_view(self, problem: str) -> None:
+        if problem != self._view_problem:
+            log.error("not ready", reason=problem)
+        self._view_problem = problem
+        self._view_found.clear()
+        self._shut(VIEW, problem)
 
     def _shut(self, name: str, explanation: str) -> None:
         self._tagging_gate.shut(name, explanation)

@@ -31,7 +31,7 @@ POLL_MS = 500
 
 RETRY_SECONDS = 1.0
 
-NEW_PARTITIONS_SECONDS = 60.0
+NEW_PARTITIONS_SECONDS = 10.0
 """How often Kafka is asked which partitions there are: judgements may wait so long in one that was added."""
 
 Apply = Callable[[Any], None]

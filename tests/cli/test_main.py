@@ -44,6 +44,7 @@ def assert_sentence(result, *words):
         ("STREAMPROC_KAFKA_BOOTSTRAP", "127.0.0.1:notaport"),
         ("STREAMPROC_KAFKA_BOOTSTRAP", ":::"),
         ("STREAMPROC_TRITON_URL", "http://triton:8001"),
+        ("STREAMPROC_TRITON_URL", "one:8001,two:8001"),
         ("STREAMPROC_MILVUS_URI", "http://"),
         ("STREAMPROC_REVIEW_CONFIDENCE", "0.9"),
         ("STREAMPROC_BUNDLE", ""),

@@ -238,6 +238,14 @@ async def test_unusable_answers_here_and_there_do_not_stop_the_run(ask, language
     assert [outcome.value for outcome in outcomes] == [None, True] * (2 * HOPELESS)
 
 
+async def test_a_model_that_has_answered_is_asked_on_however_many_answers_cannot_be_used_then(
+    ask, language_model
+):
+    language_model.next_acts += [OK] + [says("Yes.")] * (4 * HOPELESS)
+    outcomes = await ask(*(question(str(n)) for n in range(1 + 2 * HOPELESS)))
+    assert [outcome.value for outcome in outcomes] == [True] + [None] * (2 * HOPELESS)
+
+
 async def test_a_page_instead_of_a_completion_says_that_the_address_is_wrong(ask, language_model):
     async def page(_request, _asked):
         from aiohttp import web

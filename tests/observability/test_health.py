@@ -38,6 +38,14 @@ def test_each_thing_missing_is_named():
     assert "Milvus is down: refused" in health.not_ready
 
 
+def test_a_graph_that_is_lost_makes_nothing_unfit_to_live():
+    health = judge(
+        vitals(view_problem="run graph rebuild", oldest_unacked_seconds=500, standstill_seconds=500), 120
+    )
+    assert health.live
+    assert health.not_ready == ("run graph rebuild",)
+
+
 def test_a_record_that_waits_too_long_makes_it_unfit_to_live():
     health = judge(vitals(oldest_unacked_seconds=121), 120)
     assert not health.live

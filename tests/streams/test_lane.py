@@ -94,17 +94,28 @@ class Suspected:
     def __init__(self, lane_of, offsets, dead=()):
         self.lane_of, self.offsets, self.dead = lane_of, set(offsets), set(dead)
         self.begun, self.ended = [], []
+        self.is_quiet = False
+        self.announcing = asyncio.Event()
+        self.announcing.set()
 
     def suspected(self, ticket):
         return ticket.offset in self.offsets
 
+    @contextlib.asynccontextmanager
+    async def quiet(self):
+        self.is_quiet = True
+        yield
+        self.is_quiet = False
+
     async def begin(self, ticket):
-        assert not self.lane_of()._under_way
+        assert self.is_quiet
+        assert len(self.lane_of()._under_way) == 1, "nothing but this"
+        await self.announcing.wait()
         self.begun.append(ticket.offset)
         return Cause(FatalRecordError("no"), "process", 3) if ticket.offset in self.dead else None
 
     async def end(self):
-        assert not self.lane_of()._under_way
+        assert len(self.lane_of()._under_way) == 1
         self.ended.append(self.begun[-1])
 
 
@@ -171,6 +182,25 @@ async def test_a_suspected_record_is_begun_when_nothing_is_under_way_and_has_no_
     assert all([offset] in work.batches for offset in alone.begun)
     assert max(map(len, work.batches)) > 1
     assert [value for _, _, value in kafka.log] == [str(offset).encode() for offset in range(14)]
+
+
+async def test_nothing_of_a_suspected_record_begins_or_is_sent_after_its_partition_was_given_up():
+    kafka, work = Kafka(), Echo()
+    alone = Suspected(lambda: lane, [0, 1])
+    alone.announcing.clear()  # the broker takes its time
+    lane, ledger = build(kafka, work, alone=alone)
+    async with lane.running(Delivery(kafka)):
+        await feed(lane, ledger, [record(0), record(1)])
+        await until(lambda: lane._under_way)
+        lane._gate.shut("rebalancing", "")
+        assert not await lane.drain(0.01)
+        ledger.revoke()
+        alone.announcing.set()
+        lane._gate.lift("rebalancing")
+        await feed(lane, ledger, [record(2)])
+        await until(lambda: ledger.in_flight == 0)
+    assert work.batches == [[2]]
+    assert [value for _, _, value in kafka.log] == [b"2"]
 
 
 async def test_a_record_that_was_found_deadly_is_a_dead_letter_without_being_begun():

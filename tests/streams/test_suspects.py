@@ -1,11 +1,13 @@
 """Which records are taken alone after a process ended, and when one of them is dead."""
 
+import contextlib
+
 import pytest
 from aiokafka.errors import CommitFailedError
 
 from streamproc.observability.clock import SystemClock
 from streamproc.streams.ledger import Partition, Ticket
-from streamproc.streams.suspects import AT_WORK, CLEAN, MOST_ENDS, Commit, Suspects
+from streamproc.streams.suspects import AT_WORK, CLEAN, MOST_ENDS, Commit, Suspects, TakenUp
 
 P0, P1 = Partition("notes.new", 0), Partition("notes.new", 1)
 WINDOW = 10
@@ -18,7 +20,7 @@ class Log:
         self.marks = {}
         self.failures = self.commits = 0
 
-    async def announce(self, ticket, mark):
+    async def announce(self, ticket, mark, seconds):
         if self.failures:
             self.failures -= 1
             raise CommitFailedError("a rebalance is under way")
@@ -33,14 +35,26 @@ class QuickClock(SystemClock):
         pass
 
 
+@contextlib.asynccontextmanager
+async def at_once():
+    """Nobody else does anything."""
+    yield
+
+
+def suspects_in(log, commits):
+    suspects = Suspects(WINDOW, log, QuickClock(), at_once)
+    found = suspects.find({partition: TakenUp(commit, 1000) for partition, commit in commits.items()})
+    return suspects, found
+
+
 @pytest.fixture
 def log():
     return Log()
 
 
 def found(log):
-    suspects = Suspects(WINDOW, log, QuickClock())
-    assert suspects.find({P0: Commit(5, AT_WORK)}) == 1
+    suspects, number = suspects_in(log, {P0: Commit(5, AT_WORK)})
+    assert number == 1
     return suspects
 
 
@@ -49,8 +63,8 @@ def at(offset, partition=P0):
 
 
 def test_after_a_clean_end_nothing_is_suspected(log):
-    suspects = Suspects(WINDOW, log, QuickClock())
-    assert suspects.find({P0: Commit(5, CLEAN)}) == 0
+    suspects, number = suspects_in(log, {P0: Commit(5, CLEAN)})
+    assert number == 0
     assert not suspects.suspected(at(5))
 
 
@@ -61,15 +75,15 @@ def test_after_an_unclean_one_what_may_have_been_under_way_is(log):
 
 
 def test_partitions_share_what_a_worker_may_have_had_under_way(log):
-    suspects = Suspects(WINDOW, log, QuickClock())
-    assert suspects.find({P0: Commit(5, AT_WORK), P1: Commit(0, AT_WORK)}) == 2
+    suspects, number = suspects_in(log, {P0: Commit(5, AT_WORK), P1: Commit(0, AT_WORK)})
+    assert number == 2
     assert [offset for offset in range(30) if suspects.suspected(at(offset))] == list(range(10))
     assert [offset for offset in range(30) if suspects.suspected(at(offset, P1))] == list(range(5))
 
 
 def test_a_new_assignment_forgets_the_suspects_of_the_last(log):
     suspects = found(log)
-    assert suspects.find({P1: Commit(0, CLEAN)}) == 0
+    assert suspects.find({P1: TakenUp(Commit(0, CLEAN), 1000)}) == 0
     assert not suspects.suspected(at(5))
 
 
@@ -77,8 +91,7 @@ async def test_a_record_that_ends_every_process_is_dead_the_third_time(log):
     """Once it was met in a batch; then each new process reads what the last one announced."""
     mark, ends = Commit(5, AT_WORK), 1
     while True:
-        suspects = Suspects(WINDOW, log, QuickClock())
-        suspects.find({P0: mark})
+        suspects, _ = suspects_in(log, {P0: mark})
         verdict = await suspects.begin(at(7))
         if verdict is not None:
             break
@@ -89,8 +102,7 @@ async def test_a_record_that_ends_every_process_is_dead_the_third_time(log):
 
 
 async def test_those_behind_it_are_not_blamed_for_it(log):
-    suspects = Suspects(WINDOW, log, QuickClock())
-    suspects.find({P0: Commit(7, "alone 2")})
+    suspects, _ = suspects_in(log, {P0: Commit(7, "alone 2")})
     assert await suspects.begin(at(7)) is not None
     assert await suspects.begin(at(8)) is None
     assert log.marks[P0] == Commit(8, "alone 1")
@@ -117,6 +129,6 @@ async def test_a_record_whose_partition_is_lost_is_not_announced(log):
 
 @pytest.mark.parametrize("mark", ["somebody else's", "alone x", "alone -1"])
 async def test_a_mark_that_is_not_ours_is_one_of_an_unclean_end(log, mark):
-    suspects = Suspects(WINDOW, log, QuickClock())
-    assert suspects.find({P0: Commit(5, mark)}) == 1
+    suspects, number = suspects_in(log, {P0: Commit(5, mark)})
+    assert number == 1
     assert await suspects.begin(at(5)) is None
