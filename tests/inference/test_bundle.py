@@ -144,3 +144,13 @@ def test_of_a_new_bundle_that_fails_nothing_is_left(tmp_path, bundle_path):
         raise ValueError("no")
     assert Bundle.load(bundle_path)
     assert [each.name for each in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_run_that_was_killed_in_the_moment_of_the_exchange_is_made_good_by_the_next(tmp_path):
+    for name in ("bundle.before", "bundle.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").write_text(name)
+    with pytest.raises(RuntimeError), made_whole(tmp_path / "bundle"):
+        raise RuntimeError
+    assert (tmp_path / "bundle" / "manifest.json").read_text() == "bundle.before"
+    assert [each.name for each in tmp_path.iterdir()] == ["bundle"]
