@@ -123,7 +123,11 @@ def tag(  # noqa: PLR0917 - the options of a command line
             err=True,
         )
     if tally.rejected:
-        rest = "the rest came out" if tally.out else "nothing came out"
+        rest = (
+            "the rest came out"
+            if tally.out
+            else "nothing came out: a file of notes has one JSON object a line"
+        )
         typer.echo(
             f"{tally.rejected:,} of {tally.rejected + tally.out:,} lines could not be used; {rest}", err=True
         )

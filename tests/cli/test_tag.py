@@ -52,7 +52,9 @@ def test_outcomes_come_out_in_the_order_of_the_input_and_rejected_lines_are_name
 def test_where_no_line_can_be_used_it_is_not_said_that_the_rest_came_out():
     result = run("-", data=b"not json\n")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.endswith("1 of 1 lines could not be used; nothing came out\n")
+    assert result.stderr.endswith(
+        "1 of 1 lines could not be used; nothing came out: a file of notes has one JSON object a line\n"
+    )
 
 
 @pytest.mark.parametrize("option", [("--min-confidence", "1.5"), ("--max-tags", "0")])
