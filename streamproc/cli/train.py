@@ -1,5 +1,6 @@
 """``streamproc train``: the models of a bundle, from labelled history."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -41,7 +42,13 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
     datasets: Datasets,
     output: Output,
     bundle: BundleOption = None,
-    version: Annotated[str, typer.Option(help="Recorded in every output.")] = "1",
+    name: Annotated[
+        str | None,
+        typer.Option(help="Of the bundle; that of its directory unless given.", show_default=False),
+    ] = None,
+    version: Annotated[
+        str, typer.Option(help="Of the bundle and its models; every output records name and version.")
+    ] = "1",
     notes: Annotated[int, typer.Option(help="Labelled notes drawn from each train.", min=1)] = 4000,
     epochs: Annotated[
         int, typer.Option(help="Passes over the notes of a tagger that reads the text.", min=1)
@@ -100,12 +107,15 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
         raise UserError(
             f"training needs what is not installed ({error.name}): {how_to_install('train')}"
         ) from None
-    require_named(version=version)
+    name = output.resolve().name if name is None else name
+    require_named(name=name, version=version)
     require_bundle_output(output)
     require_new_directory(output)
     held_out = None if hold_out is None else _fold(hold_out)
     soft = None if teacher is None else TeacherLabels.read(teacher)
     base = open_base(bundle)
+    # What is trained here is not what the base's name stands for.
+    base = replace(base, manifest=msgspec.structs.replace(base.manifest, name=name, version=version))
     prepared = prepare_datasets(datasets, base, require_trainable)
     marker = MarkerTraining(epochs=epochs, seed=seed) if read_text else None
     plan = Plan(

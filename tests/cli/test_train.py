@@ -80,6 +80,18 @@ def test_a_base_whose_tagger_was_trained_on_other_evidence_gets_one_that_reads_t
     assert made.manifest.tagger.features == FEATURES
 
 
+def test_a_bundle_is_named_after_its_directory_or_as_told_and_not_after_its_base(
+    dataset,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    monkeypatch.setenv("STREAMPROC_CACHE_DIR", str(tmp_path / "cache"))
+    manifest = trained(dataset, tmp_path / "news").manifest
+    assert (manifest.name, manifest.version, manifest.tagger.version) == ("news", "1", "1")
+    manifest = trained(dataset, tmp_path / "news", "--name", "other", "--version", "7").manifest
+    assert (manifest.name, manifest.version, manifest.tagger.version) == ("other", "7", "7")
+
+
 @pytest.mark.parametrize("version", ["", " "])
 def test_a_version_without_a_name_is_refused(dataset, tmp_path, version):  # noqa: F811
     command = ["train", "tagger", str(dataset), "-o", str(tmp_path / "bundle"), "--version", version]
