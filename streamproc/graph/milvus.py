@@ -25,6 +25,7 @@ from streamproc.errors import (
     TransientError,
 )
 from streamproc.graph.access import Access, WireAccess
+from streamproc.grpc_options import RECONNECT
 
 __all__ = ["GraphAddress", "Milvus", "is_open_elsewhere"]
 
@@ -36,15 +37,6 @@ SERVER_THREADS = 4
 LITE_THREADS = 1
 """Milvus Lite is Python in this process: a second thread gains nothing, and while one flushes, rows on
 their way from memory to a file are seen by no other. One at a time also keeps writes in order."""
-
-_CHANNEL = {
-    # gRPC waits up to two minutes before it connects anew; a server that is back must be found soon.
-    "grpc.initial_reconnect_backoff_ms": 100,
-    "grpc.max_reconnect_backoff_ms": 500,
-    "grpc.min_reconnect_backoff_ms": 5_000,  # despite its name: how long one attempt to connect may take
-    # Channels of one process share connections by default, and with them the pause before a new one.
-    "grpc.use_local_subchannel_pool": 1,
-}
 
 _NOT_FOUND = 100
 """Milvus' code for a collection that does not exist."""
@@ -186,7 +178,7 @@ def _in_process(address: GraphAddress) -> Access | None:
 def _connect(address: GraphAddress) -> MilvusClient:
     try:
         return MilvusClient(
-            uri=address.uri, token=address.token, timeout=address.timeout_seconds, grpc_options=_CHANNEL
+            uri=address.uri, token=address.token, timeout=address.timeout_seconds, grpc_options=RECONNECT
         )
     except (ConnectionConfigException, ValueError) as error:
         if not address.is_local:

@@ -39,6 +39,7 @@ from streamproc.errors import (
     StreamprocError,
     TransientError,
 )
+from streamproc.grpc_options import RECONNECT
 from streamproc.inference.model_repository import IDENTITY, ServedModel
 from streamproc.inference.protocols import Float32
 from streamproc.observability.metrics import REGISTRY
@@ -63,12 +64,7 @@ _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 1.0
 
 _CHANNEL = (
-    # gRPC waits up to two minutes before it connects anew; a server that is back must be found soon.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 500),
-    ("grpc.min_reconnect_backoff_ms", 5_000),  # despite its name: how long one attempt to connect may take
-    # Channels of one process share connections by default, and with them the pause before a new one.
-    ("grpc.use_local_subchannel_pool", 1),
+    *RECONNECT.items(),
     # A machine that vanishes closes no connection: without pings, requests would go into it for minutes.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),

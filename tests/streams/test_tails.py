@@ -64,13 +64,19 @@ async def known(knowledge, note_id, task):
             await asyncio.sleep(0.05)
 
 
-async def test_judgements_in_a_partition_that_is_added_are_heard(settings):
+@contextlib.asynccontextmanager
+async def tails_that_heard_the_first_judgement(settings):
     await create_topics(settings)
     knowledge = Knowledge()
     subject = Tails(settings, knowledge, SystemClock())
     async with Client(settings) as client, reading(subject) as task:
         await judge(client, "first", 0)
         await known(knowledge, "first", task)
+        yield subject, knowledge, client, task
+
+
+async def test_judgements_in_a_partition_that_is_added_are_heard(settings):
+    async with tails_that_heard_the_first_judgement(settings) as (subject, knowledge, client, task):
         assert subject.behind == ()
         await add_a_partition(settings, client.names.notes_labels)
         await judge(client, "second", 1)
@@ -82,12 +88,7 @@ async def test_judgements_in_a_partition_that_is_added_are_heard(settings):
 
 
 async def test_a_partition_that_is_added_while_the_tails_are_behind_is_read_as_well(settings):
-    await create_topics(settings)
-    knowledge = Knowledge()
-    subject = Tails(settings, knowledge, SystemClock())
-    async with Client(settings) as client, reading(subject) as task:
-        await judge(client, "first", 0)
-        await known(knowledge, "first", task)
+    async with tails_that_heard_the_first_judgement(settings) as (subject, knowledge, client, task):
         (labels,) = (each for each in subject._ends if each.topic == client.names.notes_labels)
         # As if there were a great deal to read.
         subject._ends[labels], subject._behind = 2, {labels.topic}
