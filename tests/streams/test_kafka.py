@@ -304,6 +304,23 @@ async def test_a_note_that_kills_every_process_is_dead_the_third_time_and_takes_
     assert "did not end as it should" in log
 
 
+async def test_a_note_that_is_not_finished_when_the_worker_must_end_is_taken_alone_by_the_next(
+    settings, start
+):
+    """What hangs: its worker is told to end, waits for it in vain and leaves the mark."""
+    (port,) = free_ports(1)
+    async with Client(settings) as client:
+        hanging = {"FIXED_SECONDS": 60, "drain_seconds": 1, "web_port": port, "web_host": "127.0.0.1"}
+        process = start(1, **hanging)
+        position = await client.publish(client.names.notes_new, note("n1"), "n1")
+        await until_told(port, "streamproc_in_flight_events 1.0", page="metrics")
+        assert await process.terminate() == 0
+        process = start(2)
+        await outcome_of_every(client, [position])
+        assert b"did not end as it should" in process.log.read_bytes()
+        assert await process.terminate() == 0
+
+
 async def test_a_worker_that_ends_as_it_should_leaves_nothing_suspected(settings, start):
     async with Client(settings) as client:
         for number in range(2):
@@ -328,27 +345,24 @@ async def test_a_worker_that_is_there_before_its_topics_says_so_and_reads_them_s
         async with Client(settings) as client:
             position = await client.publish(client.names.notes_new, note("n1"), "n1")
             await outcome_of_every(client, [position], 45)
-            await until_told(port, READY)
+            await until_told(port, '"problems":[]')
     finally:
         process.kill()
 
 
-READY = "ready"
-
-
-async def until_told(port, wanted, seconds=60):
-    """Wait until a worker gives this reason for not being ready."""
+async def until_told(port, wanted, page="health/ready", seconds=60):
+    """Wait until this stands on a page of a worker."""
     deadline = time.monotonic() + seconds
-    while wanted not in (told := await readiness(port)):
+    while wanted not in (told := await told_by(port, page)):
         assert time.monotonic() < deadline, told
         await asyncio.sleep(0.2)
 
 
-async def readiness(port):
+async def told_by(port, page):
     def ask():
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=5):
-                return READY
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=5) as answer:
+                return answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.read().decode()
         except OSError as error:  # it does not listen yet
