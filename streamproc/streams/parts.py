@@ -1,6 +1,6 @@
 """What a worker is made of, besides Kafka: opened by :mod:`~.opening` in production, put together by hand in tests."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -9,20 +9,13 @@ from streamproc.streams.breaker import Dependency
 from streamproc.streams.graphing import NoteWriter
 from streamproc.streams.repository import KnowledgeWriter
 from streamproc.streams.tagging import NoteTagger
+from streamproc.streams.view_watch import WatchedGraph
 
 __all__ = ["GraphSide", "Parts"]
 
 
-class GraphSide(NoteWriter, KnowledgeWriter, Protocol):
-    """The graph as the agents write it."""
-
-    async def applied_offsets(self) -> Mapping[tuple[str, int], int]:
-        """The last offset applied, by topic and partition."""
-        ...
-
-    async def warm_up(self) -> None:
-        """Do now what would keep the first note waiting."""
-        ...
+class GraphSide(NoteWriter, KnowledgeWriter, WatchedGraph, Protocol):
+    """The graph as the agents write it, and as it is watched."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The worker put together: the app, its agents, the tails and what watches over them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import chain
 from typing import Any
@@ -11,11 +11,9 @@ from aiokafka.errors import KafkaError
 
 from streamproc import __version__
 from streamproc.config import Settings
-from streamproc.errors import GraphMismatchError, TransientError
 from streamproc.events.codec import Limits
 from streamproc.events.position import Source, SourcePosition
 from streamproc.events.record import InputRecord
-from streamproc.graph.view import view_state
 from streamproc.observability import metrics
 from streamproc.observability.clock import Clock, OutageClock, SystemClock
 from streamproc.observability.health import Health, Vitals, judge
@@ -37,6 +35,7 @@ from streamproc.streams.repository import RepositoryWork
 from streamproc.streams.suspects import Suspects
 from streamproc.streams.tagging import TaggingWork
 from streamproc.streams.tails import Tails
+from streamproc.streams.view_watch import VIEW, ViewWatch
 from streamproc.streams.web import add_routes
 
 __all__ = ["Runtime"]
@@ -52,11 +51,8 @@ COMMIT_PATIENCE_SECONDS = 5.0
 COMMIT_SECONDS = 1.0
 """How often offsets are committed: what a crash repeats is bounded by it."""
 
-VIEW_CHECK_SECONDS = 30.0
-"""How often a graph in order is compared again: a server may come back without its data."""
-
-VIEW_RETRY_SECONDS = 2.0
-"""How soon a graph that lacks committed records is looked at again: someone may have rebuilt it."""
+MARKS_AGAIN_SECONDS = 2.0
+"""How soon the marks of the last worker are read again after that failed."""
 
 PROBE_SECONDS = 10.0
 """How often dependencies are asked whether they are there."""
@@ -72,7 +68,6 @@ MARKS = "marks"
 SUSPECTS = "suspects"
 STOPPING = "stopping"
 TAILS = "tails"
-VIEW = "view"
 
 
 class Runtime:
@@ -107,14 +102,14 @@ class Runtime:
         self._tagging_gate = Gate(TAILS, VIEW, MARKS)
         self._graph_gate = Gate(VIEW)
         self._topics: dict[Gate, list[str]] = {self._tagging_gate: [], self._graph_gate: []}
-        self._view_problem = "the graph is not compared with the consumer group's commits yet"
-        self._check_view = asyncio.Event()
-        self._view_found = asyncio.Event()
         self._find_marks = asyncio.Event()
         self._joined = False
         self._stopping = False
         self.app = create_app(settings, web=web, loop=loop)
         self._commits = Commits(self.app, self._ledger)
+        self._view = ViewWatch(
+            parts.graph, self._commits_in_view, (self._tagging_gate, self._graph_gate), self._clock
+        )
         self._suspects = Suspects(
             SUSPECTED_BATCHES * settings.batch_size, self._commits, self._clock, self._others_idle
         )
@@ -155,7 +150,7 @@ class Runtime:
             self._tails.run,
             self._pulse,
             self._watch_gaps,
-            self._watch_view,
+            self._view.run,
             self._watch_marks,
             self._watch_dependencies,
             self._watch_lag,
@@ -174,7 +169,7 @@ class Runtime:
                 if self._joined
                 else (),
                 tails_behind=self._tails.behind,
-                view_problem=self._view_problem,
+                view_problem=self._view.problem,
                 down=self._dependencies.down(),
                 oldest_unacked_seconds=self._ledger.oldest_age_seconds(),
                 standstill_seconds=self._standstill.seconds(self._outages.monotonic()),
@@ -189,7 +184,7 @@ class Runtime:
             self._clock,
             self._settings.attempt_seconds,
             self._settings.max_attempts,
-            self._until_found,
+            self._view.until_found,
         )
 
     def _lane(
@@ -242,18 +237,19 @@ class Runtime:
         self._tagging_gate.shut(MARKS, "it is not known yet whether the last worker ended as it should")
         self._find_marks.set()
         self._lift(HANDOVER)
-        self._check_view.set()
+        self._view.look()
         log.info("partitions assigned", partitions=len(assigned or ()))
 
     async def _on_shutdown(self, app: Any, **_: Any) -> None:
         del app
         self._stopping = True
+        self._view.end()
         self._shut(STOPPING, "the worker is stopping")
         await self._let_go(0 if self.app.crashed else self._settings.drain_seconds, ending=True)
 
     async def _let_go(self, seconds: float, *, ending: bool = False) -> None:
         # While a dependency is down nothing will be finished: waiting would only hold up the group.
-        waiting = bool(self._dependencies.down() or self._view_problem)
+        waiting = bool(self._dependencies.down() or self._view.problem)
         patience = 0 if waiting else seconds
         finished = await asyncio.gather(*(lane.drain(patience) for lane in self._lanes))
         if not all(finished):
@@ -347,22 +343,6 @@ class Runtime:
                 if measured is not None:
                     self._standstill.observe(self._outages.monotonic(), measured)
 
-    async def _watch_view(self) -> None:
-        """Compare the graph with the group's commits after every assignment, and now and then.
-
-        While it lacks what they say, nothing is done: a new offset written to it would hide the loss.
-        """
-        await self._check_view.wait()
-        while not self._stopping:
-            await self._clock.wait(self._check_view, VIEW_CHECK_SECONDS)
-            self._check_view.clear()
-            while (problem := await self._find_view_problem()) and not self._stopping:
-                self._lose_view(problem)
-                await self._clock.sleep(VIEW_RETRY_SECONDS)
-            self._view_problem = ""
-            self._lift(VIEW)
-            self._view_found.set()
-
     async def _watch_marks(self) -> None:
         """After every assignment, find out whether those who had the partitions before ended as they should."""
         while not self._stopping:
@@ -374,7 +354,7 @@ class Runtime:
                     found = await self._commits.take_up(self._outputs.names.notes_new)
             except (KafkaError, TimeoutError) as error:
                 log.info("the marks of the last worker cannot be read yet", reason=repr(error))
-                await self._clock.sleep(VIEW_RETRY_SECONDS)
+                await self._clock.sleep(MARKS_AGAIN_SECONDS)
                 self._find_marks.set()
                 continue
             if self._find_marks.is_set() or generation != self.app.consumer_generation_id:
@@ -387,35 +367,10 @@ class Runtime:
                 )
             self._tagging_gate.lift(MARKS)
 
-    async def _find_view_problem(self) -> str:
+    async def _commits_in_view(self) -> Mapping[tuple[str, int], int]:
+        """The group's commits on the topics that the graph is the view of."""
         names = self._outputs.names
-        try:
-            # The commits first: what is committed between the two reads was applied before.
-            committed = await self._commits.committed(
-                (names.graph_notes, names.tags_changes, names.knowledge_changes)
-            )
-            applied = await self._parts.graph.applied_offsets()
-            if self._view_problem:
-                await self._parts.graph.warm_up()
-        except GraphMismatchError as error:
-            return str(error)
-        except (TransientError, KafkaError) as error:
-            return f"the graph cannot be compared with the consumer group's commits: {error}"
-        return view_state(applied, committed).message
-
-    async def _until_found(self, lost: GraphMismatchError) -> None:
-        """Nothing is done while the graph is not there."""
-        self._lose_view(str(lost))
-        self._check_view.set()
-        await self._clock.sleep(VIEW_RETRY_SECONDS)
-        await self._view_found.wait()
-
-    def _lose_view(self, problem: str) -> None:
-        if problem != self._view_problem:
-            log.error("not ready", reason=problem)
-        self._view_problem = problem
-        self._view_found.clear()
-        self._shut(VIEW, problem)
+        return await self._commits.committed((names.graph_notes, names.tags_changes, names.knowledge_changes))
 
     def _shut(self, name: str, explanation: str) -> None:
         self._tagging_gate.shut(name, explanation)
