@@ -15,7 +15,7 @@ import msgspec
 from benchmarks.command import datasets_parser_of, needing, run
 from streamproc.evaluation.dataset import Split, read_dataset
 from streamproc.evaluation.prepared import prepare
-from streamproc.evaluation.protocol import evaluate
+from streamproc.evaluation.protocol import Subject, evaluate
 from streamproc.evaluation.vectors import VectorCache
 from streamproc.graph.thresholds import FITTED
 from streamproc.inference.bundle import Bundle, default_bundle_path
@@ -41,10 +41,8 @@ def main(root: Path, names: list[str], split: Split) -> None:
             bundle = Path(scratch) / name
             thresholds = fit_recall([prepared], FITTED)
             train_models([prepared], general, bundle, thresholds, Plan(name, notes_a_set=NOTES_A_SET), _say)
-            models = load_models(Bundle.load(bundle))
-            report = evaluate(
-                prepared, models, thresholds, bundle=name, trained_on=True, split=split, progress=_say
-            )
+            subject = Subject(name, load_models(Bundle.load(bundle)), thresholds, trained_on=True)
+            report = evaluate(prepared, subject, split=split, progress=_say)
         print(msgspec.json.format(msgspec.json.encode(report), indent=1).decode(), flush=True)
 
 

@@ -110,7 +110,7 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     from streamproc.evaluation.dataset import Split, read_dataset  # noqa: PLC0415
     from streamproc.evaluation.page import page  # noqa: PLC0415
     from streamproc.evaluation.prepared import prepare  # noqa: PLC0415
-    from streamproc.evaluation.protocol import Studies, require_measurable  # noqa: PLC0415
+    from streamproc.evaluation.protocol import Studies, Subject, require_measurable  # noqa: PLC0415
     from streamproc.evaluation.protocol import evaluate as measure  # noqa: PLC0415
     from streamproc.evaluation.seen import fitted_to, models_learned_from  # noqa: PLC0415
     from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415
@@ -140,15 +140,18 @@ def evaluate(  # noqa: PLR0917 - the options of a command line
     fitted_notes = 0
     if chosen is None:
         loaded, fitted_notes = _fitted(prepared, loaded, settings, studies, trained_on=trained_on)
-    figures = measure(
-        prepared,
+    subject = Subject(
+        f"{manifest.name}-{manifest.version}",
         load_models(loaded, settings.inference_threads),
         Thresholds.of(manifest.recall),
-        bundle=f"{manifest.name}-{manifest.version}",
         calibration=chosen.name if chosen else "",
         fitted_to=fitted_notes,
         trained_on=trained_on,
         calibrated_on=fitted_to(read, manifest),
+    )
+    figures = measure(
+        prepared,
+        subject,
         split=Split(split),
         trees=trees,
         extra_rankers=language_models,

@@ -31,7 +31,7 @@ from streamproc.graph.recall import Recalled
 from streamproc.graph.thresholds import PAPER, Thresholds
 from streamproc.inference.protocols import Models
 
-__all__ = ["NO_STUDIES", "OURS", "Studies", "evaluate", "require_measurable"]
+__all__ = ["NO_STUDIES", "OURS", "Studies", "Subject", "evaluate", "require_measurable"]
 
 OURS = "streamproc"
 """What the bundle under test is called beside its rivals."""
@@ -55,6 +55,30 @@ class Studies:
 
 
 NO_STUDIES = Studies()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is measured: a bundle, as it would be served, and what it has seen of the set before.
+
+    Attributes:
+        name: what to call it in the report.
+        models: its tagger and calibrator.
+        thresholds: of its recall.
+        calibration: the calibration file whose map the models use; empty: none.
+        fitted_to: how many labelled notes of the history the models' map was fitted to for this; 0: it was not.
+        trained_on: whether its models were trained on this set.
+        calibrated_on: whether its recall or calibration map was fitted to this set.
+    """
+
+    name: str
+    models: Models
+    thresholds: Thresholds
+    calibration: str = ""
+    fitted_to: int = 0
+    trained_on: bool = False
+    calibrated_on: bool = False
+
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -80,14 +104,8 @@ def require_measurable(dataset: Dataset, split: Split, studies: Studies) -> None
 
 def evaluate(
     prepared: Prepared,
-    models: Models,
-    thresholds: Thresholds,
+    subject: Subject,
     *,
-    bundle: str,
-    calibration: str = "",
-    fitted_to: int = 0,
-    trained_on: bool = False,
-    calibrated_on: bool = False,
     split: Split = Split.TEST,
     trees: Sequence[Trees] = tuple(Trees),
     extra_rankers: Sequence[Ranker] = (),
@@ -100,13 +118,7 @@ def evaluate(
 
     Args:
         prepared: the dataset; its history is train.
-        models: tagger and calibrator of the bundle.
-        thresholds: of its recall.
-        bundle: what to call it in the report.
-        calibration: the calibration file whose map the models use; empty: none.
-        fitted_to: how many labelled notes of the history the models' map was fitted to for this; 0: it was not.
-        trained_on: whether its models were trained on this set.
-        calibrated_on: whether its recall or calibration map was fitted to this set.
+        subject: the bundle.
         split: which notes are scored; choose on valid, run test to report.
         trees: which Omikuji baselines to train.
         extra_rankers: other methods that choose among the same candidates.
@@ -119,7 +131,7 @@ def evaluate(
         UserError: trees are asked for and the ``baselines`` extra is not installed; no note can be scored; a
             study cannot be made on this set.
     """
-    experiment = Experiment.of(prepared, models, thresholds, split, progress)
+    experiment = Experiment.of(prepared, subject.models, subject.thresholds, split, progress)
     dataset, notes = prepared.dataset, experiment.notes
     gold: Gold = [each.gold for each in notes]
     hits = experiment.hits()
@@ -141,11 +153,11 @@ def evaluate(
     return Report(
         dataset=dataset.name,
         split=split.value,
-        bundle=bundle,
-        calibration=calibration,
-        fitted_to=fitted_to,
-        trained_on=trained_on,
-        calibrated_on=calibrated_on,
+        bundle=subject.name,
+        calibration=subject.calibration,
+        fitted_to=subject.fitted_to,
+        trained_on=subject.trained_on,
+        calibrated_on=subject.calibrated_on,
         single_tag=single,
         notes=len(notes),
         tags=len(dataset.tags),

@@ -8,7 +8,7 @@ import pytest
 from benchmarks.model_card import card, main, read_reports
 from streamproc.errors import UserError
 from streamproc.evaluation.metrics import Interval
-from streamproc.evaluation.protocol import Studies, evaluate
+from streamproc.evaluation.protocol import Studies, Subject, evaluate
 from streamproc.graph.thresholds import FITTED
 from streamproc.inference.bundle import Bundle, default_bundle_path
 from tests.evaluation.conftest import bag_cache, hobbies  # noqa: F401 - fixtures
@@ -21,7 +21,7 @@ NAME = f"{BUNDLE.manifest.name}-{BUNDLE.manifest.version}"
 @pytest.fixture(scope="module")
 def report(hobbies, bag_cache):  # noqa: F811 - fixtures
     studies = Studies(ablations=True, new_tags=0.3, out_of_scope=2)
-    return evaluate(hobbies, MODELS, FITTED, bundle=NAME, trees=(), studies=studies, cache=bag_cache)
+    return evaluate(hobbies, Subject(NAME, MODELS, FITTED), trees=(), studies=studies, cache=bag_cache)
 
 
 def written(tmp_path, report, name="r.json"):

@@ -16,7 +16,7 @@ from streamproc.evaluation.llm_prompts import ICXML, LLM4TC, METHODS, TAGGPT
 from streamproc.evaluation.llm_rankers import Asking, language_model_rankers
 from streamproc.evaluation.page import page
 from streamproc.evaluation.prepared import prepare, recall_all
-from streamproc.evaluation.protocol import evaluate
+from streamproc.evaluation.protocol import Subject, evaluate
 from streamproc.evaluation.samples import History
 from streamproc.evaluation.vectors import VectorCache
 from streamproc.events.files import tag_from_row
@@ -83,7 +83,9 @@ def task(prepared):
 
 def measured(prepared, rankers):
     models = load_models(Bundle.load(default_bundle_path()), threads=1)
-    return evaluate(prepared, models, FITTED, bundle="b", split=Split.VALID, trees=(), extra_rankers=rankers)
+    return evaluate(
+        prepared, Subject("b", models, FITTED), split=Split.VALID, trees=(), extra_rankers=rankers
+    )
 
 
 def varied(note, number):

@@ -6,7 +6,7 @@ import pytest
 from streamproc.errors import UserError
 from streamproc.evaluation.dataset import Split, read_dataset
 from streamproc.evaluation.prepared import prepare
-from streamproc.evaluation.protocol import Studies, evaluate
+from streamproc.evaluation.protocol import Studies, Subject, evaluate
 from streamproc.evaluation.report import Report
 from streamproc.evaluation.vectors import VectorCache
 from streamproc.graph.thresholds import FITTED
@@ -43,9 +43,7 @@ def models():
 def report(prepared, models, cache):
     return evaluate(
         prepared,
-        models,
-        FITTED,
-        bundle="b",
+        Subject("b", models, FITTED),
         split=Split.TEST,
         trees=(),
         extra_rankers=(Contrary(),),
@@ -105,4 +103,4 @@ def test_a_report_is_read_back_as_it_was_written(report):
 def test_a_split_without_a_scored_note_is_refused(prepared, models):
     empty = replace(prepared, dataset=replace(prepared.dataset, test=()))
     with pytest.raises(UserError, match="nothing to measure"):
-        evaluate(empty, models, FITTED, bundle="b", trees=())
+        evaluate(empty, Subject("b", models, FITTED), trees=())

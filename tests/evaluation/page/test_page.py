@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from streamproc.evaluation.page import page
-from streamproc.evaluation.protocol import Studies, evaluate
+from streamproc.evaluation.protocol import Studies, Subject, evaluate
 from streamproc.graph.thresholds import FITTED
 from tests.evaluation.worlds import MODELS
 
@@ -38,9 +38,7 @@ class Outline(HTMLParser):
 def report(hobbies, bag_cache):
     return evaluate(
         hobbies,
-        MODELS,
-        FITTED,
-        bundle="general-1",
+        Subject("general-1", MODELS, FITTED),
         trees=(),
         studies=Studies(ablations=True, new_tags=0.3, out_of_scope=2),
         cache=bag_cache,
