@@ -14,7 +14,7 @@ SELDOM_SECONDS = 60.0
 QUIET = (
     *("aiokafka", "faust", "mode", "asyncio", "aiohttp", "pymilvus", "milvus_lite"),
     # Faust's parts log under the modules of their subclasses.
-    *(f"streamproc.streams.{module}" for module in ("app", "transport", "fast_consumer")),
+    *(f"streamproc.streams.{module}" for module in ("app", "fast_intake")),
 )
 """Libraries that log every fetch and every start of a part: at DEBUG, 14 % of the CPU in a pass-through."""
 

@@ -16,7 +16,7 @@ from mode.supervisors import CrashingSupervisor
 from streamproc.config import Settings
 from streamproc.streams.connection import client_options
 from streamproc.streams.delivery import Producer
-from streamproc.streams.fast_consumer import FastApp
+from streamproc.streams.fast_intake.app import FastApp
 
 __all__ = ["StreamApp", "consumer_thread", "create_app", "missing_topics", "producer_of", "subscribe"]
 

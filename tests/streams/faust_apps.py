@@ -12,7 +12,7 @@ from faust.types import TP
 from mode.supervisors import CrashingSupervisor
 
 from streamproc.streams.embedded import EmbeddedBroker
-from streamproc.streams.fast_consumer import FastApp
+from streamproc.streams.fast_intake.app import FastApp
 
 Body = Callable[[Any], Awaitable[None]]
 CreateTopic = Callable[[str, int], Awaitable[None]]

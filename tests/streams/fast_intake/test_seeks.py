@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from streamproc.streams.fast_consumer import FetchThread
+from streamproc.streams.fast_intake.fetch_thread import FetchThread
 from tests.streams.faust_apps import Broker, Seen, group, make_app, running, until
 
 

@@ -1,65 +1,22 @@
-"""Faust's intake, a batch at a time.
-
-Faust hands over one record at a time: an async generator, three futures and their cancellation in ``wait_first``, two
-locks, a decoder and a turn of the event loop for each. That is more than the work this package does for a note outside
-the models. Here the same parts (the consumer and its thread, the conductor, the queue between them and the agent, the
-stream) pass on what one fetch brought in one step. Acks, offsets, commits, flow control and rebalancing stay Faust's;
-:class:`FastApp` is the only name that the rest needs.
-
-Written against faust-streaming 0.15.3. Each override says what it replaces; a test holds the hashes of the replaced
-methods, so that another Faust cannot slip under them.
-
-What also changes, because at-least-once needs it:
-
-- Records fetched for a partition that is paused meanwhile are delivered. Faust drops them; the next fetch then looks
-  like a gap in the log, which counts as acknowledged: they would be lost.
-- The loop that fetches seeks to the group's commits itself, until it succeeds, and hands nothing over before, nor what
-  was fetched across a seek. Faust seeks in its recovery of tables, which ends for ever when a seek takes too long (a
-  machine that was suspended) and resumes the flow for assignments that others have overtaken.
-- A partition without a commit is sought to its begin. aiokafka leaves it behind what was fetched and then dropped in
-  a rebalance: the group would begin there, and lose what came before.
-- An acknowledgement from before a rebalance is ignored. Faust counts it, although the partition was rewound to its
-  commit, and could commit past records that are yet to be read again.
-- On a revoke, what is acknowledged is committed before it is forgotten: after the signal ``on_partitions_revoked``, in
-  which an app finishes its work. Faust forgets first, and so repeats up to a commit interval at every rebalance.
-- A commit never passes a record that is not acknowledged, whatever the order of acknowledgements. Faust's does when
-  only the one record at the commit is missing (its issue 606). A gap of several offsets right behind offset 0 is
-  a gap, as compaction leaves them; Faust overlooks it and commits nothing more.
-- A queue that is full no longer stops the fetches of other agents: its partitions are left out until it drains, and
-  what was fetched is queued beyond the limit, by at most one fetch a partition.
-- An intake that stopped because all its queues were full goes on when the first has drained. Faust looks once a second.
-- A busy partition does not wait for idle ones; see :data:`FETCH_WAIT_MS` and :data:`LEFT_OUT_SECONDS`.
-"""
+"""Faust's aiokafka consumer, draining whole fetches, and its books: what was read, acknowledged, committed."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from time import monotonic
+from collections.abc import Iterable
 from typing import Any, cast
-from weakref import ref
 
-import faust
 from aiokafka.structs import ConsumerRecord
-from faust.streams import _current_event
-from faust.transport.conductor import Conductor
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
+from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
 from mode import Service
 
-__all__ = ["FastApp", "FastConsumer", "FastStream", "FastTransport"]
+from streamproc.streams.fast_intake.fetch_thread import FetchThread
 
-EVENTS_A_TURN = 64
-"""Events given to an agent before other tasks get a turn: a millisecond or two of work."""
+__all__ = ["FastConsumer"]
+
 POLL_SECONDS = 1.0
 """How long one fetch waits for records; Faust's own."""
 
-FETCH_WAIT_MS = 25
-"""How long a broker may hold a fetch that finds nothing.
-
-aiokafka has one fetch under way per broker and leaves out of it the partitions whose last records are not taken yet.
-Whatever arrives there waits until that fetch returns: with Faust's 1,500 ms a note in an almost idle topic waited up to
-that long, and a busy topic beside idle ones stood still again and again. An idle worker now asks forty times a second.
-"""
 LEFT_OUT_SECONDS = 0.02
 """How long one fetch waits while partitions are left out of it (paused, or with a full queue).
 
@@ -71,106 +28,6 @@ ASSIGNING_SECONDS = 0.02
 
 SEEK_AGAIN_SECONDS = 0.5
 """How long to wait after a seek that failed: a rebalance is under way, or the broker is down."""
-
-STOP_SECONDS = 5.0
-"""How long a consumer may take to leave its group; a broker that is away never answers."""
-
-Deliver = Callable[[Sequence[Any]], None]
-
-
-def _is_raw(channel: Any) -> bool:
-    # Bytes need no decoder, and so nothing that could wait or fail between the fetch and the queue.
-    schema, conf = channel.schema, channel.app.conf
-    return all(
-        (serializer or default) == "raw" and wanted in (None, bytes)
-        for serializer, default, wanted in (
-            (schema.key_serializer, conf.key_serializer, schema.key_type),
-            (schema.value_serializer, conf.value_serializer, schema.value_type),
-        )
-    )
-
-
-def _delivery(app: Any, tp: TP, channels: set[Any]) -> Deliver:
-    # app.create_event looks the class up in the settings for each event, which costs more than the event.
-    consumer, create_event = app.consumer, app.conf.Event
-
-    def on_pressure_drop() -> None:
-        consumer.on_buffer_drop(tp)
-
-    def deliver(messages: Sequence[Any]) -> None:
-        (channel,) = channels
-        events = []
-        for message in messages:
-            message.refcount = 1  # incref(), of a message that nobody else has seen yet
-            events.append(create_event(app, message.key, message.value, message.headers, message))
-        queue = channel.queue
-        # What ThrowableQueue.force_put_nowait does, once for all.
-        queue._queue.extend(events)  # noqa: SLF001
-        queue._unfinished_tasks += len(events)  # noqa: SLF001
-        queue._finished.clear()  # noqa: SLF001
-        queue._wakeup_next(queue._getters)  # noqa: SLF001
-        if queue.in_pressure_high_state(on_pressure_drop):
-            app.sensors.on_topic_buffer_full(tp)
-            consumer.on_buffer_full(tp)
-
-    return deliver
-
-
-class FastConductor(Conductor):  # type: ignore[misc]
-    """Faust's conductor with a handler of many messages for every partition it can be compiled for."""
-
-    def __init__(self, app: Any, **kwargs: Any) -> None:
-        super().__init__(app, **kwargs)
-        self._delivers: dict[TP, Deliver] = {}
-
-    def _build_handler(self, tp: TP, channels: set[Any]) -> Any:
-        """Extend ``Conductor._build_handler``: beside the handler of one message, one of many where possible."""
-        self._delivers.pop(tp, None)
-        if len(channels) == 1 and all(_is_raw(channel) for channel in channels):
-            self._delivers[tp] = _delivery(self.app, tp, channels)
-        return super()._build_handler(tp, channels)
-
-    def deliver_now(self, tp: TP) -> Deliver | None:
-        """Give the handler of many messages, or None when messages of this partition have to wait or be decoded."""
-        # The lock guards a time in which the callbacks are incomplete; see Conductor._update_indices.
-        if self._tp_to_callback_lock.locked() or tp not in self._tp_to_callback:
-            return None
-        return self._delivers.get(tp)
-
-
-class FetchThread(AIOKafkaConsumerThread):  # type: ignore[misc]
-    """The thread in which aiokafka's consumer lives: the group's heartbeats go on while the app's loop is busy."""
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        """Extend ``AIOKafkaConsumerThread._create_worker_consumer``: Faust has no setting for this."""
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - read when the consumer starts
-        return consumer
-
-    async def on_thread_stop(self) -> None:
-        """Extend ``AIOKafkaConsumerThread.on_thread_stop``: let nothing escape, and end in time.
-
-        While the broker is away aiokafka's fetcher passes on the cancellation of its own task; mode takes it for the
-        thread's, never tells of its end, and waits for that for a minute.
-        """
-        with contextlib.suppress(asyncio.CancelledError, TimeoutError):
-            await asyncio.wait_for(super().on_thread_stop(), STOP_SECONDS)
-
-    async def seek_to_committed(self) -> Mapping[TP, int | None]:
-        """Extend ``AIOKafkaConsumerThread.seek_to_committed``: without a commit, to the begin of the log.
-
-        aiokafka leaves such a partition where it is. The begin is where a group starts by ``earliest``, which
-        at-least-once needs.
-        """
-        return cast(Mapping[TP, int | None], await self.call_thread(self._seek_to_committed))
-
-    async def _seek_to_committed(self) -> Mapping[Any, int | None]:
-        consumer = self._ensure_consumer()
-        committed: Mapping[Any, int | None] = await consumer.seek_to_committed()
-        fresh = [partition for partition, offset in committed.items() if not offset]
-        if fresh and not await consumer.seek_to_beginning(*fresh):
-            raise TimeoutError(f"no answer with the begin of {fresh}")
-        return committed
 
 
 class FastConsumer(Consumer):  # type: ignore[misc]
@@ -387,74 +244,3 @@ class FastConsumer(Consumer):  # type: ignore[misc]
                     self._gap[tp].addi(read + 1, record.offset)
                 read = record.offset
         return unread
-
-
-class FastTransport(Transport):  # type: ignore[misc]
-    """Faust's aiokafka transport with the parts above."""
-
-    Consumer = FastConsumer
-    Conductor = FastConductor
-
-
-class FastStream(faust.Stream):  # type: ignore[misc]
-    """A stream whose ``noack().events()`` takes events straight from the queue."""
-
-    async def events(self) -> AsyncIterator[Any]:
-        """Replace ``Stream.events`` (and ``__aiter__`` under it) for a stream without acks, processors and joins."""
-        if (
-            self.enable_acks
-            or self._processors
-            or self.join_strategy
-            or not isinstance(self.channel, faust.Topic)
-        ):
-            async for event in super().events():
-                yield event
-            return
-        self._finalized = True
-        started_here = await self.maybe_start()
-        app, queue = self.app, self.channel.queue
-        consumer, flow_control = app.consumer, app.flow_control
-        inbound_time = app.monitor.stream_inbound_time
-        # Only Consumer.wait_empty, which this setting switches on, looks at unacked messages.
-        tracks_messages = app.conf.stream_wait_empty
-        left, now = EVENTS_A_TURN, monotonic()
-        try:
-            while not self.should_stop:
-                if left == 0 or queue.empty():
-                    # The agent may await nothing that suspends: other tasks get their turn here.
-                    await asyncio.sleep(0)
-                    left, now = EVENTS_A_TURN, monotonic()
-                    event = await queue.get()
-                else:
-                    left -= 1
-                    event = queue.get_nowait()
-                message = event.message
-                # From before a rebalance: it is read again. Not acked, unlike in Stream._py_aiter.
-                if not flow_control.is_active() or message.generation_id != app.consumer_generation_id:
-                    continue
-                if tracks_messages:
-                    consumer.track_message(message)
-                inbound_time[message.tp] = now
-                _current_event.set(ref(event))
-                self.current_event = event
-                self.events_total += 1
-                yield event
-                self.current_event = None
-        except StopAsyncIteration:
-            # A channel that is closed says so in this way; out of a generator it would be a RuntimeError.
-            return
-        finally:
-            self._channel_stop_iteration(self.channel)
-            if started_here:
-                await self.stop()
-                self.service_reset()
-
-
-class FastApp(faust.App):  # type: ignore[misc]
-    """``faust.App`` with the intake above; topics must be ``raw`` for it to take effect."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, Stream=FastStream, **kwargs)
-
-    def _new_transport(self) -> FastTransport:
-        return FastTransport(self.conf.broker_consumer, self)

@@ -45,7 +45,7 @@ REPLACED = {
     faust.Stream._py_aiter: "3a48ee257a65",
     faust.Stream.events: "c62f4dd3a73f",
 }
-"""What fast_consumer.py replaces, extends or copies, with the hash of its source in faust-streaming 0.15.3."""
+"""What streams/fast_intake replaces, extends or copies, with the hash of its source in faust-streaming 0.15.3."""
 
 
 def digest(function: Any) -> str:
@@ -59,5 +59,5 @@ def test_faust_is_the_version_that_the_overrides_were_written_against() -> None:
 @pytest.mark.parametrize("function", REPLACED, ids=lambda function: function.__qualname__)
 def test_what_is_replaced_is_still_what_it_was(function: Any) -> None:
     assert digest(function) == REPLACED[function], (
-        "read what changed in Faust, adapt fast_consumer.py, then this hash"
+        "read what changed in Faust, adapt streams/fast_intake, then this hash"
     )

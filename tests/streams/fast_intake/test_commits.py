@@ -8,7 +8,8 @@ from faust.types import TP
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamproc.streams.fast_consumer import FastApp, FastConsumer
+from streamproc.streams.fast_intake.app import FastApp
+from streamproc.streams.fast_intake.consumer import FastConsumer
 
 PARTITION = TP("notes", 0)
 
