@@ -1,27 +1,17 @@
 """``streamproc distill``: soft labels from a language model behind any OpenAI-compatible endpoint, or from a bundle."""
 
-import asyncio
-import sys
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from streamproc.cli.bundles import BundleOption, open_base, prepare_datasets, say
+from streamproc.cli.bundles import BundleOption, open_base, prepare_datasets
+from streamproc.cli.endpoint_teacher import EndpointTeacher, label_with_endpoint
 from streamproc.cli.language_model import AskAgain, answer_cache
 from streamproc.cli.local_teacher import label_with_bundle
-from streamproc.cli.progress import loading_progress
 from streamproc.cli.teacher_labels import write_labels
-from streamproc.errors import StreamprocError, UserError
+from streamproc.errors import UserError
 from streamproc.llm.endpoint import KEY_VARIABLE, Endpoint
-
-if TYPE_CHECKING:  # heavy imports: a quick --help
-    from streamproc.llm.asking import Manner, Outcome, Question
-    from streamproc.llm.bill import Bill, Prices
-    from streamproc.llm.cache import AnswerCache
-    from streamproc.training.teacher_prompt import Teaching
 
 __all__ = ["distill"]
 
@@ -105,16 +95,10 @@ def distill(  # noqa: PLR0917 - the options of a command line
     from streamproc.evaluation.dataset import Split  # noqa: PLC0415 - a quick --help
     from streamproc.graph.thresholds import Thresholds  # noqa: PLC0415 - a quick --help
     from streamproc.llm.asking import Manner  # noqa: PLC0415 - a quick --help
-    from streamproc.llm.bill import Prices, reckon  # noqa: PLC0415 - a quick --help
-    from streamproc.llm.cache import AnswerCache  # noqa: PLC0415 - a quick --help
+    from streamproc.llm.bill import Prices  # noqa: PLC0415 - a quick --help
     from streamproc.llm.tokens import token_counter  # noqa: PLC0415 - a quick --help
-    from streamproc.training.distill import (  # noqa: PLC0415 - a quick --help
-        guessed_answer_tokens,
-        lessons,
-        taught_set,
-    )
+    from streamproc.training.distill import lessons  # noqa: PLC0415 - a quick --help
     from streamproc.training.handbook import Handbook  # noqa: PLC0415 - a quick --help
-    from streamproc.training.teacher_prompt import teacher_question  # noqa: PLC0415 - a quick --help
 
     if split not in {each.value for each in Split}:
         raise UserError(f"--split is {split!r}: use train, valid or test")
@@ -142,36 +126,24 @@ def distill(  # noqa: PLR0917 - the options of a command line
     )
     if not found.lessons:
         raise UserError(f"no note of {dataset}/{split}.jsonl has a candidate tag: there is nothing to ask")
-    questions = [
-        teacher_question(lesson, images=images, max_tokens=max_answer_tokens) for lesson in found.lessons
-    ]
-    guess = guessed_answer_tokens(found.lessons)
-    with AnswerCache(cache or answer_cache()) as kept:
-        counter = token_counter(loaded.file(loaded.manifest.encoder.tokenizer))
-        bill = reckon(questions, endpoint, kept, counter, guess, ask_again=ask_again)
-        say(_bill_line(bill, endpoint, prices))
-        if dry_run:
-            return
-        if bill.questions and not yes and sys.stdin.isatty() and sys.stderr.isatty():
-            typer.confirm(f"Ask {model} now?", abort=True, err=True)
-        manner = Manner(
-            concurrency=concurrency,
-            requests_per_minute=requests_per_minute,
-            tokens_per_minute=tokens_per_minute,
-            deadline_seconds=deadline_seconds,
-            reckoned_answer_tokens=round(guess),
-            ask_again=ask_again,
-        )
-        outcomes = _ask(endpoint, questions, kept, manner)
-    taught = taught_set(found.lessons, outcomes, model)
-    if found.without_candidates:
-        taught = replace(taught, skipped={**taught.skipped, "without candidates": found.without_candidates})
-    fresh = [outcome.usage for outcome in outcomes if not outcome.cached]
-    used = (
-        f"; this run used {sum(each.prompt_tokens for each in fresh):,} tokens in and "
-        f"{sum(each.completion_tokens for each in fresh):,} out"
+    manner = Manner(
+        concurrency=concurrency,
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        deadline_seconds=deadline_seconds,
+        ask_again=ask_again,
     )
-    write_labels(output, taught, prepared.dataset.split(Split(split)), model, used)
+    labelled = label_with_endpoint(
+        found,
+        EndpointTeacher(endpoint, cache or answer_cache(), manner, images, max_answer_tokens),
+        token_counter(loaded.file(loaded.manifest.encoder.tokenizer)),
+        prices,
+        dry_run=dry_run,
+        confirm=not yes,
+    )
+    if labelled is not None:
+        taught, used = labelled
+        write_labels(output, taught, prepared.dataset.split(Split(split)), model, used)
 
 
 def _refuse_options_of_endpoints(context: typer.Context) -> None:
@@ -189,40 +161,3 @@ def _refuse_options_of_endpoints(context: typer.Context) -> None:
             f"{', '.join(given)} and --local do not go together: a local teacher asks no endpoint, and recalls "
             "with its own bundle"
         )
-
-
-def _ask(
-    endpoint: Endpoint, questions: "Sequence[Question[Teaching]]", cache: "AnswerCache", manner: "Manner"
-) -> "list[Outcome[Teaching]]":
-    from streamproc.llm.asking import ask_all  # noqa: PLC0415 - a quick --help
-
-    try:
-        with loading_progress() as progress:
-            return asyncio.run(
-                ask_all(
-                    endpoint,
-                    questions,
-                    cache,
-                    manner,
-                    progress=lambda done, total: progress(f"asking {endpoint.model}", done, total),
-                    notice=say,
-                )
-            )
-    except (StreamprocError, KeyboardInterrupt):
-        say(f"stopped; the answers so far are in {cache.file}: the same command goes on from there")
-        raise
-
-
-def _bill_line(bill: "Bill", endpoint: Endpoint, prices: "Prices | None") -> str:
-    if not bill.questions:
-        return f"all {bill.known:,} answers are known from earlier runs: nothing to pay"
-    known = f" ({bill.known:,} are known from earlier runs)" if bill.known else ""
-    images = f", {bill.images:,} images among it" if bill.images else ""
-    source = "as long as those before" if bill.measured else "a guess"
-    amount = "give --price-in and --price-out to see the amount"
-    if prices is not None:
-        amount = f"{bill.amount(prices):,.2f} at the prices given"
-    return (
-        f"{bill.questions:,} questions to {endpoint.model}{known}: about {bill.prompt_tokens:,} tokens in{images}, "
-        f"{bill.completion_tokens:,} out ({source}); {amount}"
-    )
