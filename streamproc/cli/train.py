@@ -51,8 +51,23 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
     ] = "1",
     notes: Annotated[int, typer.Option(help="Labelled notes drawn from each train.", min=1)] = 4000,
     epochs: Annotated[
-        int, typer.Option(help="Passes over the notes of a tagger that reads the text.", min=1)
-    ] = 2,
+        int | None,
+        typer.Option(
+            help="Passes over the notes of a tagger that reads the text; 2 unless given.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+    layers: Annotated[
+        int | None,
+        typer.Option(
+            help="Of a tagger that reads the text: the 2 that it has unless told read a full note and its tags within 40 ms on "
+            "two cores; a teacher may take all 6.",
+            min=1,
+            max=6,
+            show_default=False,
+        ),
+    ] = None,
     teacher: Annotated[
         Path | None,
         typer.Option(help="Soft labels of a teacher, as streamproc distill writes them.", dir_okay=False),
@@ -107,6 +122,9 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
         raise UserError(
             f"training needs what is not installed ({error.name}): {how_to_install('train')}"
         ) from None
+    if not read_text and (epochs, layers) != (None, None):
+        given = "--epochs" if layers is None else "--layers"
+        raise UserError(f"{given} is of a tagger that reads the text: add --read-text, or leave it out")
     name = output.resolve().name if name is None else name
     require_named(name=name, version=version)
     require_bundle_output(output)
@@ -117,7 +135,7 @@ def train_tagger(  # noqa: PLR0917 - the options of a command line
     # What is trained here is not what the base's name stands for.
     base = replace(base, manifest=msgspec.structs.replace(base.manifest, name=name, version=version))
     prepared = prepare_datasets(datasets, base, require_trainable)
-    marker = MarkerTraining(epochs=epochs, seed=seed) if read_text else None
+    marker = MarkerTraining(layers=layers or 2, epochs=epochs or 2, seed=seed) if read_text else None
     plan = Plan(
         version,
         notes_a_set=notes,

@@ -265,7 +265,7 @@ def _write_marker(  # noqa: PLR0917 - all that training needs
     )
     model = fit_marker(
         rows,
-        (MarkerConfig(len(FEATURES)), read_checkpoint(plan.checkpoint), evidence),
+        (MarkerConfig(len(FEATURES), layers=plan.marker.layers), read_checkpoint(plan.checkpoint), evidence),
         tokenizer,
         plan.marker,
         state_file=state_file,

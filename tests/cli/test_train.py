@@ -18,7 +18,7 @@ pytest.importorskip("onnx", reason="the extra 'train' is not installed")
 
 
 def trained(dataset: Path, output: Path, *options: str) -> Bundle:  # noqa: F811
-    command = ["train", "tagger", str(dataset), "-o", str(output), "--epochs", "1", *options]
+    command = ["train", "tagger", str(dataset), "-o", str(output), *options]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     return Bundle.load(output)
@@ -28,11 +28,14 @@ def models_in(bundle: Bundle) -> set[str]:
     return {path.relative_to(bundle.path).as_posix() for path in bundle.path.rglob("*.onnx")}
 
 
+READS = ("--read-text", "--epochs", "1")
+
+
 @pytest.mark.slow
 def test_only_the_tagger_that_was_trained_last_is_in_the_bundle(dataset, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setenv("STREAMPROC_CACHE_DIR", str(tmp_path / "cache"))
     others = {"encoder/model.onnx", "calibrator/model.onnx"}
-    reader = trained(dataset, tmp_path / "bundle", "--read-text", "--version", "reads")
+    reader = trained(dataset, tmp_path / "bundle", *READS, "--version", "reads")
     assert reader.manifest.tagger.version == "reads"
     assert reader.manifest.tagger.text is not None
     assert models_in(reader) == {"tagger.onnx", *others}
@@ -40,6 +43,25 @@ def test_only_the_tagger_that_was_trained_last_is_in_the_bundle(dataset, tmp_pat
     weigher = trained(dataset, tmp_path / "bundle", "--evidence-only")
     assert weigher.manifest.tagger.text is None
     assert models_in(weigher) == {"tagger/model.onnx", *others}
+
+
+@pytest.mark.slow
+def test_a_tagger_of_fewer_layers_is_that_much_smaller(dataset, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("STREAMPROC_CACHE_DIR", str(tmp_path / "cache"))
+    one, two = (
+        trained(dataset, tmp_path / layers, *READS, "--layers", layers).path / "tagger.onnx"
+        for layers in ("1", "2")
+    )
+    assert 1.7e6 < two.stat().st_size - one.stat().st_size < 1.9e6  # 12 · 384² weights a layer, a byte each
+
+
+@pytest.mark.parametrize("option", ["--epochs", "--layers"])
+def test_what_is_said_of_a_tagger_that_reads_is_refused_where_it_does_not(dataset, tmp_path, option):  # noqa: F811
+    command = ["train", "tagger", str(dataset), "-o", str(tmp_path / "bundle"), option, "3"]
+    result = CliRunner().invoke(app, command)
+    assert isinstance(result.exception, UserError)
+    assert f"{option} is of a tagger that reads the text: add --read-text" in str(result.exception)
+    assert not (tmp_path / "bundle").exists()
 
 
 @pytest.mark.parametrize("part", ["half", "3/2", "0/2", "1/1", "1"])
