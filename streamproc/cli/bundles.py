@@ -152,18 +152,18 @@ def vector_cache(encoder: "Encoder", bundle: "Bundle") -> "VectorCache":
 
 
 def write_bundle(base: "Bundle", output: Path, manifest: "Manifest") -> None:
-    """Write the base bundle's files and another manifest; the base itself may be the output.
+    """Write the base bundle's files and another manifest, as a whole or not at all; the base itself may be the output.
 
-    Figures are left out: they were measured with the base.
+    Figures are left out: they were measured with the base. So is its card, but where the base is written over.
     """
     import msgspec  # noqa: PLC0415 - a quick --help
 
-    from streamproc.inference.bundle import MODEL_CARD_FILE, write_manifest  # noqa: PLC0415 - a quick --help
+    from streamproc.inference.bundle import MODEL_CARD_FILE, made_whole, write_manifest  # noqa: PLC0415
 
-    if output.resolve() != base.path.resolve():
-        # The card speaks of the base's models.
-        shutil.copytree(base.path, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns(MODEL_CARD_FILE))
-    write_manifest(output, msgspec.structs.replace(manifest, figures={}))
+    left_out = () if output.resolve() == base.path.resolve() else (MODEL_CARD_FILE,)
+    with made_whole(output) as made:
+        shutil.copytree(base.path, made, ignore=shutil.ignore_patterns(*left_out))
+        write_manifest(made, msgspec.structs.replace(manifest, figures={}))
 
 
 def say(line: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from streamproc.cli import app
 from streamproc.cli.bundles import write_bundle
 from streamproc.errors import BundleError
-from streamproc.inference.bundle import Bundle, default_bundle_path
+from streamproc.inference.bundle import Bundle, default_bundle_path, write_manifest
 from tests.cli.small_dataset import dataset
 
 __all__ = ["dataset"]
@@ -38,6 +38,20 @@ def test_a_bundle_written_onto_itself_keeps_all_its_files(tmp_path):
     write_bundle(base, tmp_path / "own", renamed(base))
     assert Bundle.load(tmp_path / "own").manifest == msgspec.structs.replace(renamed(base), figures={})
     assert base.file(CARD).is_file()
+
+
+def test_a_write_that_fails_leaves_the_bundle_that_was_there(tmp_path):
+    for name in ("own", "base"):
+        shutil.copytree(default_bundle_path(), tmp_path / name)
+    own = Bundle.load(tmp_path / "own").manifest
+    tokenizer = tmp_path / "base" / own.encoder.tokenizer
+    tokenizer.write_bytes(tokenizer.read_bytes() + b" ")
+    base = Bundle(tmp_path / "base", write_manifest(tmp_path / "base", own))
+    lacking = msgspec.structs.replace(own.tagger, file="missing.onnx")
+    with pytest.raises(BundleError, match=r"missing\.onnx is missing"):
+        write_bundle(base, tmp_path / "own", msgspec.structs.replace(own, tagger=lacking))
+    assert Bundle.load(tmp_path / "own").manifest == own
+    assert {each.name for each in tmp_path.iterdir()} == {"own", "base"}
 
 
 @pytest.fixture
