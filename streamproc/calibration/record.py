@@ -8,6 +8,7 @@ from streamproc.calibration.choice import Fitted
 from streamproc.calibration.figures import Figures
 from streamproc.calibration.gate import GateFigures
 from streamproc.inference.calibration_file import CalibrationFile
+from streamproc.whole_file import write_whole
 
 __all__ = ["CalibrationRecord", "in_words", "read_record", "record_of", "write_record"]
 
@@ -43,10 +44,12 @@ def record_of(fitted: Fitted, models: str) -> CalibrationRecord:
 
 
 def write_record(record: CalibrationRecord, file: Path) -> None:
-    """Write it whole: whoever reads the file meanwhile finds the old one or the new one."""
-    scratch = file.with_name(f"{file.name}.partial")
-    scratch.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
-    scratch.replace(file)
+    """Write a calibration file; whoever reads it meanwhile finds the old one or the new one.
+
+    Raises:
+        InputFileError: it cannot be written.
+    """
+    write_whole(file, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
 
 
 def read_record(file: Path) -> CalibrationRecord | None:

@@ -19,9 +19,10 @@ from streamproc.cli.bundles import (
     say,
     write_bundle,
 )
-from streamproc.cli.outputs import require_outputs, write_whole
+from streamproc.cli.outputs import require_outputs
 from streamproc.config import load_settings
 from streamproc.errors import UserError
+from streamproc.whole_file import write_whole
 
 if TYPE_CHECKING:  # heavy imports: a quick --help
     from streamproc.calibration.outside import Twins

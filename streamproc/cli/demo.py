@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamproc.cli.outputs import require_outputs, write_whole
+from streamproc.cli.outputs import require_outputs
 from streamproc.config import Settings, load_settings
 from streamproc.errors import InputFileError, PoisonError
 from streamproc.events.codec import encode
 from streamproc.events.files import note_from_row, parse_object, read_lines
+from streamproc.whole_file import write_whole
 
 if TYPE_CHECKING:  # heavy imports: a quick --help
     from streamproc.cli.demo_view import DemoView

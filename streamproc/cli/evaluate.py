@@ -21,10 +21,11 @@ from streamproc.cli.language_model import (
     missing_rivals,
     rivals,
 )
-from streamproc.cli.outputs import require_outputs, write_whole
+from streamproc.cli.outputs import require_outputs
 from streamproc.config import FitConfidences, Settings, load_settings
 from streamproc.errors import UserError
 from streamproc.extras import how_to_install
+from streamproc.whole_file import write_whole
 
 if TYPE_CHECKING:  # heavy imports: a quick --help
     from streamproc.evaluation.baselines import Trees

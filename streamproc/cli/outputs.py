@@ -1,4 +1,4 @@
-"""What a command writes: refused before the work where it cannot be written, and files written whole or not at all."""
+"""What a command will write: refused before the work where it cannot be written."""
 
 import os
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from streamproc.errors import InputFileError
 
-__all__ = ["require_new_directory", "require_outputs", "write_whole"]
+__all__ = ["require_new_directory", "require_outputs"]
 
 
 def require_outputs(*outputs: Path | None, inputs: Iterable[Path | None] = ()) -> None:
@@ -58,27 +58,3 @@ def require_new_directory(output: Path) -> None:
             pass  # tried, not asked: what may be written to differs for root and on some file systems
     except OSError as error:
         raise InputFileError(f"{output} cannot be written: {error.strerror or error}") from None
-
-
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file so that whoever reads it meanwhile finds the old one or the new one; links and devices stay what they are.
-
-    Raises:
-        InputFileError: it cannot be written.
-    """
-    try:
-        file = file.resolve()
-        if file.exists() and not file.is_file():
-            file.write_bytes(content)
-            return
-        if file.exists() and not os.access(file.parent, os.W_OK):  # only the file itself is ours to write
-            file.write_bytes(content)
-            return
-        scratch = file.with_name(f".{file.name}.partial")
-        try:
-            scratch.write_bytes(content)
-            scratch.replace(file)
-        finally:
-            scratch.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputFileError(f"{file} cannot be written: {error.strerror or error}") from None

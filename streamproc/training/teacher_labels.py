@@ -15,6 +15,7 @@ import msgspec
 
 from streamproc.errors import InputFileError
 from streamproc.events.files import read_lines
+from streamproc.whole_file import write_whole
 
 __all__ = ["TaughtNote", "TeacherLabel", "TeacherLabels", "read_taught_notes", "write_taught_notes"]
 
@@ -127,18 +128,13 @@ def write_taught_notes(path: Path, notes: Iterable[TaughtNote]) -> int:
         InputFileError: the file cannot be written.
     """
     encoder = msgspec.json.Encoder()
-    scratch = path.with_name(f"{path.name}.partial")
-    count = 0
+    lines = [encoder.encode(note) + b"\n" for note in notes]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch.open("wb") as file:
-            for note in notes:
-                file.write(encoder.encode(note) + b"\n")
-                count += 1
-        scratch.replace(path)
     except OSError as error:
         raise InputFileError(f"{path} cannot be written: {error.strerror or error}") from None
-    return count
+    write_whole(path, b"".join(lines))
+    return len(lines)
 
 
 def _taught(path: Path, number: int, value: bytes) -> TaughtNote:

@@ -1,13 +1,12 @@
 """Files that commands write: what would fail or destroy an input is refused first, what is written is whole."""
 
-import os
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from streamproc.cli import app
-from streamproc.cli.outputs import require_new_directory, require_outputs, write_whole
+from streamproc.cli.outputs import require_new_directory, require_outputs
 from streamproc.errors import InputFileError, UserError
 from tests.evaluation.worlds import write_hobbies
 
@@ -83,29 +82,6 @@ def test_an_output_of_tag_stays_as_it_is_until_everything_else_is_in_order(tmp_p
     kept.write_text("precious")
     assert "cannot be read" in refused("tag", notes, "--tags", tmp_path / "none", "-o", kept)
     assert kept.read_text() == "precious"
-
-
-def test_a_link_stays_a_link_and_a_device_a_device(tmp_path):
-    target, link = tmp_path / "target", tmp_path / "link"
-    target.write_text("old")
-    link.symlink_to(target)
-    write_whole(link, b"new")
-    assert link.is_symlink()
-    assert target.read_bytes() == b"new"
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    write_whole(pipe, b"through")
-    assert os.read(reader, 10) == b"through"
-    os.close(reader)
-    assert pipe.is_fifo()
-
-
-def test_what_cannot_be_written_leaves_nothing_behind(tmp_path):
-    (tmp_path / "taken").mkdir()
-    with pytest.raises(InputFileError, match="cannot be written"):
-        write_whole(tmp_path / "taken", b"x")
-    assert [each.name for each in tmp_path.iterdir()] == ["taken"]
 
 
 def test_outputs_that_are_apart_are_taken(tmp_path, notes):
