@@ -3,9 +3,9 @@
 import asyncio
 import fcntl
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,7 +27,7 @@ from streamproc.errors import (
 from streamproc.graph.access import Access, WireAccess
 from streamproc.grpc_options import RECONNECT
 
-__all__ = ["GraphAddress", "Milvus", "is_open_elsewhere"]
+__all__ = ["GraphAddress", "Milvus", "is_open_elsewhere", "kept_closed"]
 
 T = TypeVar("T")
 
@@ -216,12 +216,26 @@ def _check_file(path: Path) -> None:
 
 def is_open_elsewhere(path: Path) -> bool:
     """Whether another process has this Milvus Lite ``.db`` open."""
-    with suppress(OSError), (path / "LOCK").open("rb") as lock:
+    with kept_closed(path) as closed:
+        return not closed
+
+
+@contextmanager
+def kept_closed(path: Path) -> Iterator[bool]:
+    """Whether a Milvus Lite ``.db`` is closed; if so, no process can open it before the block ends."""
+    try:
+        lock = (path / "LOCK").open("rb")
+    except OSError:  # nobody has ever opened it
+        yield True
+        return
+    with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Milvus Lite holds it alone; several that only read the files hold it together.
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return True
-    return False
+            yield False
+        else:
+            yield True
 
 
 def _translated(error: Any, address: GraphAddress) -> StreamprocError:

@@ -23,7 +23,7 @@ from streamproc.events.position import Source
 from streamproc.events.record import InputRecord
 from streamproc.events.segment import SegmentChange
 from streamproc.events.tag import TagChange
-from streamproc.graph.milvus import GraphAddress, is_open_elsewhere
+from streamproc.graph.milvus import GraphAddress, kept_closed
 from streamproc.graph.store import MilvusGraph
 from streamproc.graph.writer import GraphWriter
 from streamproc.inference.protocols import Encoder
@@ -132,11 +132,13 @@ async def open_local_graph(
     if not is_whole(kept):
         await _build(kept, contents, encoder, progress)
         prune(kept.parent)
-    if workspace is None and is_open_elsewhere(kept / GRAPH_FILE):
-        raise InputFileError(
-            "another run of streamproc tag --learn has the graph of these files open: wait until it has ended"
-        )
-    path = kept / GRAPH_FILE if workspace is None else _copied(kept / GRAPH_FILE, workspace)
+    # One that is being written to would be copied in parts of different moments.
+    with kept_closed(kept / GRAPH_FILE) as closed:
+        if not closed:
+            raise InputFileError(
+                "another run of streamproc tag --learn has the graph of these files open: wait until it has ended"
+            )
+        path = kept / GRAPH_FILE if workspace is None else _copied(kept / GRAPH_FILE, workspace)
     store = await _open_store(path, encoder)
     return LocalGraph(store, GraphWriter(store, encoder), knowledge, path, len(contents.tags), contents.notes)
 

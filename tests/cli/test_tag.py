@@ -174,17 +174,29 @@ def test_learning_into_a_server_is_refused(monkeypatch):
     assert isinstance(run("-", "--learn", data=b"").exception, SettingsError)
 
 
-def test_two_runs_that_learn_from_the_same_files_take_turns(tmp_path, monkeypatch):
+def test_while_a_run_learns_no_other_reads_the_graph_of_its_files(tmp_path, monkeypatch):
     monkeypatch.setenv("STREAMPROC_CACHE_DIR", str(tmp_path / "cache"))
     (tmp_path / "tags.jsonl").write_text('{"tag": "Tea"}\n')
-    learning = ("-", "--tags", tmp_path / "tags.jsonl", "--learn")
-    assert run(*learning, data=b"").exit_code == 0
+    files = ("-", "--tags", tmp_path / "tags.jsonl")
+    assert run(*files, "--learn", data=b"").exit_code == 0
     (lock,) = (tmp_path / "cache").rglob("LOCK")
     with lock.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        error = run(*learning, data=b"").exception
-    assert isinstance(error, InputFileError)
-    assert "wait until it has ended" in str(error)
+        errors = [run(*files, *also, data=b"").exception for also in (["--learn"], [])]
+    assert all(isinstance(error, InputFileError) for error in errors)
+    assert all("wait until it has ended" in str(error) for error in errors)
+    assert run(*files, data=b"").exit_code == 0
+
+
+def test_runs_that_learn_nothing_share_the_graph_of_their_files(tmp_path, monkeypatch):
+    monkeypatch.setenv("STREAMPROC_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "tags.jsonl").write_text('{"tag": "Tea"}\n')
+    files = ("-", "--tags", tmp_path / "tags.jsonl")
+    assert run(*files, data=b"").exit_code == 0
+    (lock,) = (each for each in (tmp_path / "cache").rglob("LOCK"))
+    with lock.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)  # as another does while it copies
+        assert run(*files, data=b"").exit_code == 0
 
 
 @pytest.mark.parametrize("option", ["--tags", "--history"])

@@ -6,6 +6,7 @@ import time
 import pytest
 from milvus_lite import MilvusLite
 
+from streamproc.errors import InputFileError
 from streamproc.events.codec import encode
 from streamproc.events.files import tag_from_row
 from streamproc.events.note import Note
@@ -116,14 +117,15 @@ class Patient(WordEncoder):
         return await super().encode(texts)
 
 
-async def test_of_two_first_runs_at_once_the_slower_takes_what_the_faster_has_open(chosen, tmp_path):
+async def test_of_two_first_runs_at_once_the_slower_leaves_alone_what_the_faster_has_open(chosen, tmp_path):
     cache, encoder = tmp_path / "cache", Patient()
     slower = asyncio.create_task(opened(chosen, cache, tmp_path / "slower", encoder))
     await asyncio.sleep(0)  # it has seen that there is no graph
     faster = await open_local_graph(chosen, WordEncoder(), cache, None, lambda *_: None)
     in_use = faster.path.stat()
     encoder.told.set()
-    await slower
+    with pytest.raises(InputFileError, match="wait until it has ended"):
+        await slower
     assert os.path.samestat(in_use, faster.path.stat())
     await faster.store.close()
     assert names(cache / "graphs") == {faster.path.parent.name}
