@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import grpc  # type: ignore[import-untyped]
 from pymilvus import MilvusClient
@@ -229,13 +229,18 @@ def kept_closed(path: Path) -> Iterator[bool]:
         yield True
         return
     with lock:
-        try:
-            # Milvus Lite holds it alone; several that only read the files hold it together.
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+        yield _shared(lock)
+
+
+def _shared(lock: BinaryIO) -> bool:
+    """Whether the lock could be had together with others that only read; Milvus Lite holds it alone."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks: nobody holds one
+        return True
+    return True
 
 
 def _translated(error: Any, address: GraphAddress) -> StreamprocError:
