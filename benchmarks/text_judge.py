@@ -29,6 +29,7 @@ from streamproc.inference.confidence import yes_probability
 from streamproc.inference.marker_tokens import MarkerTokenizer
 from streamproc.inference.onnx import load_encoder
 from streamproc.inference.protocols import Float32
+from streamproc.training.marker_training import READ_TEXT, MarkerTraining
 from streamproc.training.rows import Rows, history_rows, rows_of
 from streamproc.training.served import served_logits
 
@@ -36,44 +37,26 @@ Float64 = npt.NDArray[np.float64]
 
 BEST = 8
 HELD = 0.25  # of the notes that judges may learn from; maps are fitted to it
-NOTE_TOKENS, CANDIDATE_TOKENS = 192, 16  # as train tagger --read-text
 
 
-@dataclass(frozen=True)
-class Best:
-    """The tagger's best candidates of some notes.
+def best_rows(rows: Rows, logits: Float32) -> Rows:
+    """The tagger's best candidates of each note; their evidence ends in its logit.
 
-    Attributes:
-        rows: their rows, whose evidence ends in the tagger's logit.
+    Args:
+        rows: of all candidates.
+        logits: the tagger's, float32[rows].
     """
-
-    rows: Rows
-
-    @classmethod
-    def of(cls, rows: Rows, logits: Float32) -> "Best":
-        """Of all candidates and the tagger's logits, float32[rows]."""
-        order = np.lexsort((-logits, rows.note))
-        starts = np.flatnonzero(np.diff(rows.note[order], prepend=-1))
-        rank = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
-        kept = np.sort(order[rank < BEST])
-        return cls(
-            replace(
-                rows,
-                evidence=np.concatenate([rows.evidence[kept], logits[kept, None]], axis=1),
-                right=rows.right[kept],
-                note=rows.note[kept],
-                tags=tuple([rows.tags[row] for row in kept]),
-            )
-        )
-
-    @property
-    def logits(self) -> Float32:
-        """The tagger's, float32[rows]."""
-        return self.rows.evidence[:, -1]
-
-    def of_notes(self, chosen: npt.NDArray[np.bool_]) -> "Best":
-        """Those of some notes, bool[notes]."""
-        return Best(self.rows.of_notes(chosen))
+    order = np.lexsort((-logits, rows.note))
+    starts = np.flatnonzero(np.diff(rows.note[order], prepend=-1))
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff([*starts, len(order)]))
+    kept = np.sort(order[rank < BEST])
+    return replace(
+        rows,
+        evidence=np.concatenate([rows.evidence[kept], logits[kept, None]], axis=1),
+        right=rows.right[kept],
+        note=rows.note[kept],
+        tags=tuple([rows.tags[row] for row in kept]),
+    )
 
 
 @dataclass(frozen=True)
@@ -87,7 +70,7 @@ class Judged:
 
 def best_of(
     prepared: Prepared, bundle: Bundle, split: Split, notes: int, random: np.random.Generator
-) -> tuple[Best, Best]:
+) -> tuple[Rows, Rows]:
     """The best candidates of notes of train, to learn from, and of the split's notes, to be judged."""
     thresholds = Thresholds.of(bundle.manifest.recall)
     learnt = history_rows(prepared, thresholds, random, notes)
@@ -96,11 +79,11 @@ def best_of(
     judged = rows_of(
         prepared, [whole[place] for place in places], prepared.vectors[split][places], thresholds
     )
-    return Best.of(learnt, served_logits(bundle, learnt)), Best.of(judged, served_logits(bundle, judged))
+    return best_rows(learnt, served_logits(bundle, learnt)), best_rows(judged, served_logits(bundle, judged))
 
 
 def judge_all(
-    learnt: Best, judged: Best, bundle: Bundle, *, layers: int, epochs: int, seed: int
+    learnt: Rows, judged: Rows, bundle: Bundle, *, layers: int, epochs: int, seed: int
 ) -> list[Judged]:
     """The tagger's own confidences, those of the judge that reads the evidence, and those of the one that reads the text, too.
 
@@ -116,29 +99,28 @@ def judge_all(
         from streamproc.training.checkpoint import read_checkpoint  # noqa: PLC0415 - an extra
         from streamproc.training.marker import MarkerConfig  # noqa: PLC0415
         from streamproc.training.marker_fit import fit_marker, marker_logits  # noqa: PLC0415
-        from streamproc.training.marker_training import MarkerTraining  # noqa: PLC0415
         from streamproc.training.perceptron import fit_calibrator, logits  # noqa: PLC0415
-    held = np.random.default_rng(seed).random(len(learnt.rows.texts)) < HELD
+    held = np.random.default_rng(seed).random(len(learnt.texts)) < HELD
     mapped, learnt = learnt.of_notes(held), learnt.of_notes(~held)
-    tagger = _judged("the tagger alone", _pair(mapped.logits), mapped, _pair(judged.logits))
+    tagger = _judged("the tagger alone", _pair(mapped.evidence[:, -1]), mapped, _pair(judged.evidence[:, -1]))
     began = time.monotonic()
-    own = replace(learnt.rows, evidence=learnt.rows.evidence[:, :-1])
-    network = fit_calibrator(own, learnt.logits, seed=seed)
-    of_mapped, of_judged = (logits(network, each.rows.evidence) for each in (mapped, judged))
+    own = replace(learnt, evidence=learnt.evidence[:, :-1])
+    network = fit_calibrator(own, learnt.evidence[:, -1], seed=seed)
+    of_mapped, of_judged = (logits(network, each.evidence) for each in (mapped, judged))
     evidence = _judged("a judge of the evidence", of_mapped, mapped, of_judged, time.monotonic() - began)
     began = time.monotonic()
     tokenizer = MarkerTokenizer(
         bundle.file(bundle.manifest.encoder.tokenizer),
-        note_tokens=NOTE_TOKENS,
-        candidate_tokens=CANDIDATE_TOKENS,
+        note_tokens=READ_TEXT.note_tokens,
+        candidate_tokens=READ_TEXT.candidate_tokens,
     )
-    config = MarkerConfig(learnt.rows.evidence.shape[1], outputs=2, layers=layers)
+    config = MarkerConfig(learnt.evidence.shape[1], outputs=2, layers=layers)
     training = MarkerTraining(
         layers=layers, epochs=epochs, candidates=BEST, others=0, listwise=0.0, without_votes=0.0, seed=seed
     )
     with TemporaryDirectory() as scratch:
         model = fit_marker(
-            learnt.rows,
+            learnt,
             (config, read_checkpoint(), network),
             tokenizer,
             training,
@@ -146,23 +128,23 @@ def judge_all(
             progress=lambda line: print(line, flush=True),
         )
     seconds = time.monotonic() - began
-    of_mapped, of_judged = (marker_logits(model, each.rows, tokenizer) for each in (mapped, judged))
+    of_mapped, of_judged = (marker_logits(model, each, tokenizer) for each in (mapped, judged))
     text = _judged("a judge of evidence and text", of_mapped, mapped, of_judged, seconds)
     return [tagger, evidence, text]
 
 
-def brier_of_notes(judged: Best, confidences: Float64) -> Float64:
+def brier_of_notes(judged: Rows, confidences: Float64) -> Float64:
     """The squared errors of each note's best tags, summed, float64[notes]."""
-    errors = (confidences - judged.rows.right) ** 2
-    sums: Float64 = np.bincount(judged.rows.note, weights=errors).astype(np.float64)
+    errors = (confidences - judged.right) ** 2
+    sums: Float64 = np.bincount(judged.note, weights=errors).astype(np.float64)
     return sums
 
 
-def right_first(judged: Best, confidences: Float64) -> float:
+def right_first(judged: Rows, confidences: Float64) -> float:
     """P@1 among these tags."""
-    order = np.lexsort((-confidences, judged.rows.note))
-    firsts = order[np.flatnonzero(np.diff(judged.rows.note[order], prepend=-1))]
-    return float(judged.rows.right[firsts].mean())
+    order = np.lexsort((-confidences, judged.note))
+    firsts = order[np.flatnonzero(np.diff(judged.note[order], prepend=-1))]
+    return float(judged.right[firsts].mean())
 
 
 def main() -> None:
@@ -186,11 +168,11 @@ def main() -> None:
     random = np.random.default_rng(given.seed)
     learnt, judged = best_of(prepared, bundle, given.split, given.notes, random)
     judges = judge_all(learnt, judged, bundle, layers=given.layers, epochs=given.epochs, seed=given.seed)
-    print(f"{prepared.dataset.name}, {given.split}: {len(judged.rows.right):,} tags", flush=True)
+    print(f"{prepared.dataset.name}, {given.split}: {len(judged.right):,} tags", flush=True)
     for each in judges:
         print(
-            f"{each.name}: Brier {brier(each.confidences, judged.rows.right):.4f}, area "
-            f"{area_under_risk_coverage(each.confidences, judged.rows.right):.4f}, P@1 "
+            f"{each.name}: Brier {brier(each.confidences, judged.right):.4f}, area "
+            f"{area_under_risk_coverage(each.confidences, judged.right):.4f}, P@1 "
             f"{right_first(judged, each.confidences):.3f}, {each.seconds:.0f} s of training"
         )
     _, evidence, text = (brier_of_notes(judged, each.confidences) for each in judges)
@@ -205,9 +187,9 @@ def _pair(logits: Float32) -> Float32:
     return np.stack([logits, np.zeros_like(logits)], axis=1)
 
 
-def _judged(name: str, of_mapped: Float32, mapped: Best, of_judged: Float32, seconds: float = 0.0) -> Judged:
+def _judged(name: str, of_mapped: Float32, mapped: Rows, of_judged: Float32, seconds: float = 0.0) -> Judged:
     """A judge's confidences from its logits of Yes and No, float32[rows, 2], of the part for the map and of the split."""
-    beta = fit_beta(yes_probability(of_mapped), mapped.rows.right)
+    beta = fit_beta(yes_probability(of_mapped), mapped.right)
     return Judged(name, apply_map(beta, yes_probability(of_judged)), seconds)
 
 

@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
-__all__ = ["MarkerTraining"]
+from streamproc.inference.manifest import ReadText
+
+__all__ = ["READ_TEXT", "MarkerTraining"]
+
+READ_TEXT = ReadText(note_tokens=192, candidate_tokens=16)
+"""How much such models read of a note and of each candidate."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from streamproc.inference.manifest import (
     CalibratorSpec,
     Fold,
     Manifest,
-    ReadText,
     TaggerSpec,
     Training,
     TrainingSet,
@@ -30,7 +29,7 @@ from streamproc.inference.tokenization import open_tokenizer
 from streamproc.training.base_encoder import default_base
 from streamproc.training.calibration import fit_map
 from streamproc.training.evidence_models import write_calibrator, write_tagger
-from streamproc.training.marker_training import MarkerTraining
+from streamproc.training.marker_training import READ_TEXT, MarkerTraining
 from streamproc.training.perceptron import Network, fit_calibrator, fit_tagger
 from streamproc.training.rows import Rows, join, valid_rows, varied_rows, without_votes
 from streamproc.training.served import served_logits
@@ -48,8 +47,6 @@ STATE_FILE = "training.pt"
 _CALIBRATOR_SHARE = 0.35
 
 _CALIBRATOR_PASSES = 2 / 3  # as many as the tagger makes over its own notes
-
-_TEXT = ReadText(note_tokens=192, candidate_tokens=16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +212,7 @@ def _train_tagger(  # noqa: PLR0917 - all that training needs
         write_tagger(tagger, bundle.file(spec.file))
         return spec
     progress("training the label-marker encoder on the text")
-    spec = msgspec.structs.replace(spec, file=MARKER_TAGGER_FILE, text=_TEXT)
+    spec = msgspec.structs.replace(spec, file=MARKER_TAGGER_FILE, text=READ_TEXT)
     state_file = output.with_name(f"{output.name}.{STATE_FILE}")
     _write_marker(learnt, tagger, bundle, plan, state_file, progress)
     return spec
@@ -260,8 +257,8 @@ def _write_marker(  # noqa: PLR0917 - all that training needs
     assert plan.marker is not None  # noqa: S101 - for the type checker
     tokenizer = MarkerTokenizer(
         bundle.file(bundle.manifest.encoder.tokenizer),
-        note_tokens=_TEXT.note_tokens,
-        candidate_tokens=_TEXT.candidate_tokens,
+        note_tokens=READ_TEXT.note_tokens,
+        candidate_tokens=READ_TEXT.candidate_tokens,
     )
     model = fit_marker(
         rows,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.text_judge import BEST, Best, best_of, brier_of_notes, judge_all, right_first
+from benchmarks.text_judge import BEST, best_of, best_rows, brier_of_notes, judge_all, right_first
 from streamproc.evaluation.dataset import Split
 from streamproc.graph.evidence import FEATURES
 from streamproc.inference.bundle import Bundle, default_bundle_path
@@ -32,16 +32,16 @@ def rows(notes):
 def test_the_best_of_each_note_are_kept_in_their_order_with_the_logit_behind_their_evidence():
     made = rows([12, 3])
     logits = np.array([*np.random.default_rng(0).permutation(12), 7, 9, 8], dtype=np.float32)
-    best = Best.of(made, logits)
+    best = best_rows(made, logits)
     expected = [*np.flatnonzero(logits[:12] >= 12 - BEST), 12, 13, 14]
-    assert [int(tag.tag_id) for tag in best.rows.tags] == expected
-    assert (best.rows.evidence[:, :-1] == made.evidence[expected]).all()
-    assert (best.logits == logits[expected]).all()
-    assert best.rows.note.tolist() == [0] * BEST + [1] * 3
+    assert [int(tag.tag_id) for tag in best.tags] == expected
+    assert (best.evidence[:, :-1] == made.evidence[expected]).all()
+    assert (best.evidence[:, -1] == logits[expected]).all()
+    assert best.note.tolist() == [0] * BEST + [1] * 3
 
 
 def test_scores_are_summed_by_note_and_the_surest_tag_is_the_first():
-    best = Best.of(rows([3, 3]), np.zeros(6, dtype=np.float32))
+    best = best_rows(rows([3, 3]), np.zeros(6, dtype=np.float32))
     confidences = np.array([0.5, 0.5, 0.0, 0.0, 1.0, 0.0])
     assert brier_of_notes(best, confidences).tolist() == [0.5, 2.0]
     assert right_first(best, confidences) == 0.5
@@ -53,15 +53,8 @@ def test_what_only_the_text_tells_is_learnt_by_the_judge_that_reads_it(hobbies):
 
     def said_by_the_text(best):
         """Right is what the note's text names, and the evidence says nothing."""
-        named = [
-            tag.name in best.rows.texts[note]
-            for tag, note in zip(best.rows.tags, best.rows.note, strict=True)
-        ]
-        return Best(
-            replace(
-                best.rows, evidence=np.zeros_like(best.rows.evidence), right=np.array(named, dtype=np.float32)
-            )
-        )
+        named = [tag.name in best.texts[note] for tag, note in zip(best.tags, best.note, strict=True)]
+        return replace(best, evidence=np.zeros_like(best.evidence), right=np.array(named, dtype=np.float32))
 
     judges = judge_all(
         said_by_the_text(learnt), said_by_the_text(judged), BUNDLE, layers=1, epochs=20, seed=0
